@@ -1,0 +1,4 @@
+//! The compiled form.
+
+#[derive(Debug)]
+pub struct Program {}
