@@ -5,6 +5,8 @@
 
 mod combine;
 mod steps;
+#[cfg(test)]
+mod tests;
 mod truth;
 
 pub use combine::{all, any, at_least, none};

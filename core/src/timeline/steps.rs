@@ -37,6 +37,11 @@ impl<T> Steps<T> {
         self.changes.iter().map(|(from, value)| (*from, value))
     }
 
+    #[cfg(test)]
+    pub(super) fn is_spilled(&self) -> bool {
+        self.changes.spilled()
+    }
+
     /// `Some` where the value never changes.
     pub fn constant(&self) -> Option<&T> {
         self.changes.is_empty().then_some(&self.first)

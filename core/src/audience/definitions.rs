@@ -1,0 +1,159 @@
+//! `Definitions`: everything that decides, in the form that the engine reads: who reads which type, and by which codes.
+//!
+//! In: a catalogue, a policy, value sets. Out: for a resource type its readers, and whether a peek rules them out.
+//! Never here: a resource's meaning.
+
+use super::codes::Vocabulary;
+use super::{Catalogue, CriterionId, LatestId, RemoteId, Rule, ValueId};
+use crate::consent::Policy;
+use crate::fhir::{BROADCAST, LINKED, Peek, Unreadable, ValueSets};
+use crate::fhirpath::{Program, Remote, Required};
+use crate::time::Zone;
+use std::collections::HashMap;
+
+pub struct Definitions {
+    pub catalogue: Catalogue,
+    pub policy: Policy,
+    pub vocabulary: Vocabulary,
+    readers: HashMap<Box<str>, Readers>,
+    remotes: Vec<(RemoteId, Origin)>,
+    criterion_remotes: Vec<Vec<RemoteId>>,
+    latest_remotes: Vec<Vec<RemoteId>>,
+    /// For each audience the criteria, latests and values that it reads.
+    pub uses: Vec<Uses>,
+}
+
+/// Which program of the catalogue a remote question stands in.
+enum Origin {
+    Criterion(CriterionId, usize),
+    Latest(LatestId, usize),
+}
+
+#[derive(Debug, Default, Clone)]
+pub struct Uses {
+    pub criteria: Vec<CriterionId>,
+    pub latests: Vec<LatestId>,
+    pub values: Vec<ValueId>,
+}
+
+/// Who reads a resource type. A type that is only referred to has no reader, and its labels and versions are kept.
+#[derive(Debug, Default)]
+pub struct Readers {
+    pub criteria: Vec<CriterionId>,
+    pub latests: Vec<LatestId>,
+    pub values: Vec<ValueId>,
+}
+
+impl Definitions {
+    pub fn new(catalogue: Catalogue, policy: Policy, valuesets: ValueSets) -> Definitions {
+        let vocabulary = Vocabulary::new(valuesets, &policy.sensitive.valuesets);
+        let mut readers: HashMap<Box<str>, Readers> = HashMap::new();
+        let mut remotes = Vec::new();
+        let mut number = |program: &Program, origin: &dyn Fn(usize) -> Origin| -> Vec<RemoteId> {
+            let each = 0..program.remotes().len();
+            each.map(|n| {
+                let id = remotes.len() as RemoteId;
+                remotes.push((id, origin(n)));
+                id
+            })
+            .collect()
+        };
+        let mut criterion_remotes = Vec::new();
+        for (id, criterion) in (0..).zip(&catalogue.criteria) {
+            readers.entry(criterion.kind.as_str().into()).or_default().criteria.push(id);
+            criterion_remotes.push(number(&criterion.program, &|n| Origin::Criterion(id, n)));
+        }
+        let mut latest_remotes = Vec::new();
+        for (id, latest) in (0..).zip(&catalogue.latests) {
+            readers.entry(latest.kind.as_str().into()).or_default().latests.push(id);
+            latest_remotes.push(number(&latest.holds, &|n| Origin::Latest(id, n)));
+        }
+        for (id, value) in (0..).zip(&catalogue.values) {
+            readers.entry(value.kind.as_str().into()).or_default().values.push(id);
+        }
+        for kind in LINKED {
+            readers.entry((*kind).into()).or_default();
+        }
+        let uses = catalogue.audiences.iter().map(|audience| {
+            let mut uses = Uses::default();
+            collect(&audience.members, &mut uses);
+            uses.values.extend(audience.release.iter().map(|released| released.value));
+            uses
+        });
+        let uses = uses.collect();
+        Definitions { catalogue, policy, vocabulary, readers, remotes, criterion_remotes, latest_remotes, uses }
+    }
+
+    pub fn zone(&self) -> &Zone {
+        &self.policy.organisation.zone
+    }
+
+    /// `None` for a type that no definition reads and that no read type refers to: it is dropped after a peek.
+    pub fn readers(&self, kind: &str) -> Option<&Readers> {
+        self.readers.get(kind)
+    }
+
+    /// Whether the engine keeps anything of this type.
+    pub fn reads(&self, kind: &str) -> bool {
+        matches!(kind, "Patient" | "Consent") || self.readers.contains_key(kind) || BROADCAST.contains(&kind)
+    }
+
+    pub fn is_sensitive(&self, set: u16) -> bool {
+        self.vocabulary.is_sensitive(set)
+    }
+
+    pub fn criterion_remotes(&self, id: CriterionId) -> &[RemoteId] {
+        &self.criterion_remotes[usize::from(id)]
+    }
+
+    pub fn latest_remotes(&self, id: LatestId) -> &[RemoteId] {
+        &self.latest_remotes[usize::from(id)]
+    }
+
+    /// The questions that may be put to a broadcast resource of this type.
+    pub fn remotes_for(&self, kind: &str) -> impl Iterator<Item = (RemoteId, &Remote)> {
+        self.remotes
+            .iter()
+            .map(|(id, origin)| match *origin {
+                Origin::Criterion(criterion, n) => (*id, &self.catalogue.criteria[usize::from(criterion)].program.remotes()[n]),
+                Origin::Latest(latest, n) => (*id, &self.catalogue.latests[usize::from(latest)].holds.remotes()[n]),
+            })
+            .filter(move |(_, remote)| remote.kinds.iter().any(|name| name == kind))
+    }
+}
+
+fn collect(rule: &Rule, uses: &mut Uses) {
+    match rule {
+        Rule::All(parts) | Rule::Any(parts) | Rule::None(parts) | Rule::AtLeast(_, parts) => {
+            parts.iter().for_each(|part| collect(part, uses));
+        }
+        Rule::Criterion(id) | Rule::AtLeastResources(_, id) => uses.criteria.push(*id),
+        Rule::Latest(id) => uses.latests.push(*id),
+    }
+}
+
+impl Readers {
+    /// `false` only where no reader can find anything but "no" in the resource, and none of its codes is sensitive.
+    pub fn may_matter(&self, definitions: &Definitions, peek: &Peek) -> Result<bool, Unreadable> {
+        if definitions.vocabulary.peek_is_sensitive(peek)? {
+            return Ok(true);
+        }
+        if !self.values.is_empty() {
+            return Ok(true);
+        }
+        let catalogue = &definitions.catalogue;
+        let criteria = self.criteria.iter().map(|id| catalogue.criteria[usize::from(*id)].program.required_codes());
+        let latests = self.latests.iter().map(|id| catalogue.latests[usize::from(*id)].which.required_codes());
+        for required in criteria.chain(latests) {
+            if may_satisfy(definitions, peek, required)? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+}
+
+fn may_satisfy(definitions: &Definitions, peek: &Peek, required: Option<&Required>) -> Result<bool, Unreadable> {
+    let Some(required) = required else { return Ok(true) };
+    definitions.vocabulary.peek_may_have(peek, required)
+}

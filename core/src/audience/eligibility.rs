@@ -1,0 +1,84 @@
+//! From evidence to eligibility: when the members' rule of an audience surely holds for a person.
+//!
+//! In: a rule, the evidence on file, what of it is withheld. Out: truth over all of time.
+//! Never here: consent's own decision, the present instant.
+
+use super::{Candidate, CriterionId, Evidence, LatestId, RemoteId, Rule};
+use crate::key::ResourceKey;
+use crate::timeline::{self, Steps, Timeline, Truth};
+use std::borrow::Cow;
+
+/// A person's evidence as one audience may use it.
+pub struct View<'a> {
+    pub evidence: &'a [(ResourceKey, Evidence)],
+    /// When the evidence at this position is withheld from the audience's recipient.
+    pub withheld: &'a dyn Fn(usize) -> Cow<'a, Timeline>,
+    /// What a broadcast resource answers; `Unknown` where it is not on file.
+    pub answer: &'a dyn Fn(RemoteId, Option<ResourceKey>) -> Truth,
+}
+
+/// The truth of `rule` over time: sure where `True`, possible where not `False`.
+pub fn eligible(rule: &Rule, view: &View) -> Steps<Truth> {
+    let each = |parts: &[Rule]| parts.iter().map(|part| eligible(part, view)).collect::<Vec<_>>();
+    match rule {
+        Rule::All(parts) => timeline::all(&each(parts)),
+        Rule::Any(parts) => timeline::any(&each(parts)),
+        Rule::None(parts) => timeline::none(&each(parts)),
+        Rule::AtLeast(count, parts) => timeline::at_least(*count, &each(parts)),
+        Rule::Criterion(id) => timeline::any(&view.satisfying(*id)),
+        Rule::AtLeastResources(count, id) => timeline::at_least(*count, &view.satisfying(*id)),
+        Rule::Latest(id) => view.latest(*id),
+    }
+}
+
+impl View<'_> {
+    /// Each resource's truth for a criterion, where it has any.
+    fn satisfying(&self, id: CriterionId) -> Vec<Steps<Truth>> {
+        let mut out = Vec::new();
+        for (position, (_, evidence)) in self.evidence.iter().enumerate() {
+            if let Some((_, held)) = evidence.criteria.iter().find(|(criterion, _)| *criterion == id) {
+                let truth = held.settled(self.answer);
+                out.push(match self.hidden(position) {
+                    None => truth.clone(),
+                    Some(hidden) => truth.zip(&hidden, |truth, hidden| if *hidden { truth.withheld() } else { *truth }),
+                });
+            }
+        }
+        out
+    }
+
+    fn hidden(&self, position: usize) -> Option<Cow<'_, Timeline>> {
+        let hidden = (self.withheld)(position);
+        (hidden.constant() != Some(&false)).then_some(hidden)
+    }
+
+    /// Decided among all candidates. One that only may be a candidate leaves sure only what it agrees with,
+    /// and a decider that is withheld leaves nothing sure, either way.
+    fn latest(&self, id: LatestId) -> Steps<Truth> {
+        let mut candidates: Vec<(&Candidate, usize)> = Vec::new();
+        for (position, (_, evidence)) in self.evidence.iter().enumerate() {
+            candidates.extend(evidence.latests.iter().filter(|(latest, _)| *latest == id).map(|(_, candidate)| (candidate, position)));
+        }
+        // A time that could not be read may be the latest: it comes first.
+        candidates.sort_by(|(a, _), (b, _)| {
+            let rank = |candidate: &Candidate| (candidate.by.is_none(), candidate.by);
+            rank(b).cmp(&rank(a)).then_with(|| b.id.reveal().cmp(a.id.reveal()))
+        });
+        let mut doubtful: Vec<Steps<Truth>> = Vec::new();
+        let mut decided = Steps::always(Truth::False);
+        for (candidate, position) in candidates {
+            let holds = candidate.holds.settled(self.answer);
+            let told = match self.hidden(position) {
+                None => holds.clone(),
+                Some(hidden) => holds.zip(&hidden, |truth, hidden| if *hidden { Truth::Unknown } else { *truth }),
+            };
+            if candidate.which == Truth::True && candidate.by.is_some() {
+                decided = told;
+                break;
+            }
+            doubtful.push(told);
+        }
+        let agree = |a: &Truth, b: &Truth| if a == b { *a } else { Truth::Unknown };
+        doubtful.iter().fold(decided, |sum, other| sum.zip(other, agree))
+    }
+}

@@ -1,0 +1,279 @@
+//! What one resource says to every definition: Steps and small facets, not the resource.
+//!
+//! In: definitions and one resource. Out: evidence, the same whenever it is read, for it holds all of time.
+//! Never here: other resources of the person, consent, the present instant.
+
+use super::{CriterionId, Definitions, LatestId, RemoteId, ValueId, offer};
+use crate::consent::Labels;
+use crate::fhir::{Peek, Unreadable, json};
+use crate::fhirpath::{Env, Program, Scalar};
+use crate::key::ResourceKey;
+use crate::phi::Phi;
+use crate::time::{Instant, Moment};
+use crate::timeline::{Steps, Truth};
+use serde::{Deserialize, Serialize};
+use smallvec::{SmallVec, smallvec};
+use sonic_rs::{JsonValueTrait, Value};
+
+/// What is kept of a resource that matched something, or that carries labels.
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
+pub struct Evidence {
+    pub criteria: SmallVec<[(CriterionId, Held); 1]>,
+    pub latests: SmallVec<[(LatestId, Candidate); 1]>,
+    pub values: SmallVec<[(ValueId, Steps<Option<offer::Offer>>); 1]>,
+    /// The resources whose labels ride on this one: encounter, reason, medication, partOf.
+    pub links: SmallVec<[ResourceKey; 1]>,
+    /// A link that names nothing that could be found: what it carries is not known.
+    pub loose_link: bool,
+    pub facet: Facet,
+}
+
+/// The little that later questions about a piece of evidence need (labels stand with the member).
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
+pub struct Facet {
+    pub kind: Box<str>,
+    /// Value sets of the definitions that its codes belong to.
+    pub codes: SmallVec<[u16; 4]>,
+    /// The time of the data, from its earliest to past its latest instant.
+    pub time: Option<(Instant, Instant)>,
+}
+
+/// A criterion's truth, in each case of what its references may turn out to be.
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
+pub struct Held {
+    /// The remote questions and the resources they are put to; mostly none, never more than [`REMOTES_MAX`].
+    pub on: SmallVec<[(RemoteId, Option<ResourceKey>); 0]>,
+    /// 3ⁿ timelines for n questions: the first question is the lowest digit, False, Unknown, True.
+    pub cases: SmallVec<[Steps<Truth>; 1]>,
+}
+
+/// So many references may decide one criterion.
+pub const REMOTES_MAX: usize = 2;
+
+/// A resource that `latest` may choose.
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
+pub struct Candidate {
+    /// Whether it is one at all: never `False` here.
+    pub which: Truth,
+    /// `None` where the time itself could not be read: it may be the latest.
+    pub by: Option<Instant>,
+    /// Decides between equal times.
+    pub id: Phi<Box<str>>,
+    pub holds: Held,
+}
+
+impl Evidence {
+    /// All resources that what it says depends on.
+    pub fn refers_to(&self) -> impl Iterator<Item = ResourceKey> {
+        let held = self.criteria.iter().map(|(_, held)| held).chain(self.latests.iter().map(|(_, candidate)| &candidate.holds));
+        self.links.iter().copied().chain(held.flat_map(|held| held.on.iter().filter_map(|(_, key)| *key)))
+    }
+}
+
+impl Held {
+    pub fn plain(steps: Steps<Truth>) -> Held {
+        Held { on: SmallVec::new(), cases: smallvec![steps] }
+    }
+
+    /// Settles the references. `answer` is `Unknown` for what is not on file.
+    pub fn settled(&self, answer: impl Fn(RemoteId, Option<ResourceKey>) -> Truth) -> &Steps<Truth> {
+        let case = self.on.iter().rev().fold(0, |case, (remote, key)| case * 3 + answer(*remote, *key) as usize);
+        &self.cases[case]
+    }
+
+    fn never(&self) -> bool {
+        self.cases.iter().all(|steps| steps.constant() == Some(&Truth::False))
+    }
+}
+
+/// What a look at one resource found.
+#[derive(Default)]
+pub struct Look {
+    pub evidence: Option<Evidence>,
+    pub marks: Marks,
+}
+
+/// Why a resource may have to be withheld. Kept for every resource of a read type that has any.
+#[derive(Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Marks {
+    pub labels: Labels,
+    /// One of its codes is in a value set that the policy calls sensitive.
+    pub sensitive: bool,
+}
+
+impl Marks {
+    pub fn is_empty(&self) -> bool {
+        self.labels.is_empty() && !self.sensitive
+    }
+}
+
+/// Reads `body` for every definition that reads its type. `key_of` names the resource that a reference text means.
+///
+/// Costs a peek where no reader can be interested. An element that some definition reads and that is unreadable
+/// is an error; the caller then keeps [`unknown`] in its place.
+pub fn look(
+    definitions: &Definitions,
+    peek: &Peek,
+    body: &[u8],
+    key_of: &dyn Fn(&str) -> Option<ResourceKey>,
+) -> Result<Look, Unreadable> {
+    let Some(readers) = definitions.readers(&peek.kind) else { return Ok(Look::default()) };
+    if !peek.security && !readers.may_matter(definitions, peek)? {
+        return Ok(Look::default());
+    }
+    let tree = json::parse(body)?;
+    look_at(definitions, peek, &tree, key_of)
+}
+
+/// As [`look`], for a body that is parsed already.
+pub fn look_at(
+    definitions: &Definitions,
+    peek: &Peek,
+    tree: &Value,
+    key_of: &dyn Fn(&str) -> Option<ResourceKey>,
+) -> Result<Look, Unreadable> {
+    let Some(readers) = definitions.readers(&peek.kind) else { return Ok(Look::default()) };
+    let codes = definitions.vocabulary.sets_of(tree)?;
+    let marks = Marks { labels: Labels::read(tree)?, sensitive: codes.iter().any(|set| definitions.is_sensitive(*set)) };
+    let reading = Reading { definitions, tree, key_of };
+    let mut evidence = Evidence {
+        criteria: SmallVec::new(),
+        latests: SmallVec::new(),
+        values: SmallVec::new(),
+        links: SmallVec::new(),
+        loose_link: false,
+        facet: Facet { kind: peek.kind.as_ref().into(), codes, time: None },
+    };
+    for id in &readers.criteria {
+        let criterion = &definitions.catalogue.criteria[usize::from(*id)];
+        let held = reading.held(&criterion.program, definitions.criterion_remotes(*id))?;
+        if !held.never() {
+            evidence.criteria.push((*id, held));
+        }
+    }
+    for id in &readers.latests {
+        if let Some(candidate) = reading.candidate(*id, peek)? {
+            evidence.latests.push((*id, candidate));
+        }
+    }
+    for id in &readers.values {
+        let value = &definitions.catalogue.values[usize::from(*id)];
+        let scalars = value.program.values(tree, &reading.env(&|_, _| Truth::Unknown))?;
+        let offers = offer::offers(&scalars, value.form, value.pick, definitions);
+        if offers.constant() != Some(&None) {
+            evidence.values.push((*id, offers));
+        }
+    }
+    if evidence.criteria.is_empty() && evidence.latests.is_empty() && evidence.values.is_empty() {
+        return Ok(Look { evidence: None, marks });
+    }
+    for link in peek.links()? {
+        match key_of(&link) {
+            Some(key) => evidence.links.push(key),
+            None if link.starts_with('#') => {}
+            None => evidence.loose_link = true,
+        }
+    }
+    evidence.links.sort_unstable();
+    evidence.links.dedup();
+    evidence.facet.time = time_of(tree, definitions.zone())?;
+    Ok(Look { evidence: Some(evidence), marks })
+}
+
+/// What stands for a resource that could not be read: possible for every reader of its type, sure for none.
+pub fn unknown(definitions: &Definitions, kind: &str) -> Option<Evidence> {
+    let readers = definitions.readers(kind)?;
+    let held = || Held::plain(Steps::always(Truth::Unknown));
+    let candidate = || Candidate { which: Truth::Unknown, by: None, id: Phi::new("".into()), holds: held() };
+    Some(Evidence {
+        criteria: readers.criteria.iter().map(|id| (*id, held())).collect(),
+        latests: readers.latests.iter().map(|id| (*id, candidate())).collect(),
+        values: SmallVec::new(),
+        links: SmallVec::new(),
+        loose_link: false,
+        facet: Facet { kind: kind.into(), codes: SmallVec::new(), time: None },
+    })
+}
+
+/// What a broadcast resource answers to the remote questions that can be put to its type.
+pub fn answers(definitions: &Definitions, kind: &str, tree: &Value) -> Result<Vec<(RemoteId, Truth)>, Unreadable> {
+    let reading = Reading { definitions, tree, key_of: &|_| None };
+    let mut out = Vec::new();
+    for (id, remote) in definitions.remotes_for(kind) {
+        let steps = remote.program.truth(tree, &reading.env(&|_, _| Truth::Unknown))?;
+        // A remote question is free of time (checked when it was compiled).
+        out.push((id, *steps.first()));
+    }
+    Ok(out)
+}
+
+struct Reading<'a> {
+    definitions: &'a Definitions,
+    tree: &'a Value,
+    key_of: &'a dyn Fn(&str) -> Option<ResourceKey>,
+}
+
+impl<'a> Reading<'a> {
+    fn env<'e>(&'e self, remote: &'e dyn Fn(usize, Option<&str>) -> Truth) -> Env<'e> {
+        Env { zone: self.definitions.zone(), valuesets: self.definitions.lookup(), remote }
+    }
+
+    fn held(&self, program: &Program, remotes: &[RemoteId]) -> Result<Held, Unreadable> {
+        let count = program.remotes().len();
+        if count == 0 {
+            return Ok(Held::plain(program.truth(self.tree, &self.env(&|_, _| Truth::Unknown))?));
+        }
+        let asked = std::cell::RefCell::new(vec![None; count]);
+        let mut cases = SmallVec::new();
+        for case in 0..3usize.pow(count as u32) {
+            let remote = |index: usize, reference: Option<&str>| {
+                let Some(text) = reference else { return Truth::Unknown };
+                asked.borrow_mut()[index] = (self.key_of)(text);
+                [Truth::False, Truth::Unknown, Truth::True][case / 3usize.pow(index as u32) % 3]
+            };
+            cases.push(program.truth(self.tree, &self.env(&remote))?);
+        }
+        Ok(Held { on: remotes.iter().copied().zip(asked.into_inner()).collect(), cases })
+    }
+
+    fn candidate(&self, id: LatestId, peek: &Peek) -> Result<Option<Candidate>, Unreadable> {
+        let latest = &self.definitions.catalogue.latests[usize::from(id)];
+        let which = *latest.which.truth(self.tree, &self.env(&|_, _| Truth::Unknown))?.first();
+        if which == Truth::False {
+            return Ok(None);
+        }
+        let by = latest.by.values(self.tree, &self.env(&|_, _| Truth::Unknown))?;
+        let zone = self.definitions.zone();
+        let instants = by.first().iter().filter_map(|scalar| match scalar {
+            Scalar::Moment(moment) => Some(moment.earliest(zone)),
+            _ => None,
+        });
+        let Some(by) = instants.max() else { return Ok(None) };
+        let holds = self.held(&latest.holds, self.definitions.latest_remotes(id))?;
+        let id = peek.id.as_deref().unwrap_or("").into();
+        Ok(Some(Candidate { which, by: Some(by), id: Phi::new(id), holds }))
+    }
+}
+
+/// The elements that carry the time of the data, most exact first (consent rule C6 reads them).
+const TIMES: [&str; 9] = [
+    "effectiveDateTime", "effectivePeriod", "performedDateTime", "performedPeriod", "occurrenceDateTime", "period",
+    "onsetDateTime", "authoredOn", "recordedDate",
+];
+
+fn time_of(tree: &Value, zone: &crate::time::Zone) -> Result<Option<(Instant, Instant)>, Unreadable> {
+    let moment = |value: &Value| value.as_str().and_then(|text| Moment::parse(text).ok());
+    for element in TIMES {
+        let Some(value) = json::get(tree, element)? else { continue };
+        if let Some(moment) = moment(value) {
+            return Ok(Some((moment.earliest(zone), moment.past(zone))));
+        }
+        let start = json::get(value, "start")?.and_then(moment);
+        let end = json::get(value, "end")?.and_then(moment);
+        if start.is_some() || end.is_some() {
+            let from = start.map_or(Instant::BEGIN, |moment| moment.earliest(zone));
+            return Ok(Some((from, end.map_or(Instant::END, |moment| moment.past(zone)))));
+        }
+    }
+    Ok(None)
+}

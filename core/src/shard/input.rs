@@ -1,0 +1,98 @@
+//! `Input`: what a landing record says, once it is read.
+
+use crate::audience::{Channel, Evidence, Marks};
+use crate::consent::Consent;
+use crate::fhir::PatientFacts;
+use crate::key::{Person, ResourceKey};
+use crate::time::Instant;
+use serde::{Deserialize, Serialize};
+
+use super::merge::Message;
+
+/// One input to one member. Inputs to a whole partition are [`Control`].
+#[derive(Clone)]
+pub enum Input {
+    Put(Box<Put>),
+    Delete(Delete),
+    Preference(Preference),
+    /// From another member, by way of its partition.
+    Message(Box<Message>),
+    /// Forget the person and tell every recipient.
+    Erase,
+    /// Something shared changed, or a wait is over: compare everything.
+    Review,
+    /// Time alone.
+    Tick,
+}
+
+/// One input to every member of a partition.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Control {
+    Baseline(Baseline),
+    Watermark(Watermark),
+    Tick,
+}
+
+/// A source has made its first complete pass.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Baseline {
+    pub source: String,
+}
+
+/// A source of consents has proved that it delivered all it had up to an instant.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Watermark {
+    pub source: String,
+    pub complete_to: Instant,
+}
+
+/// A version's place in the order of its resource: its `meta.lastUpdated`, else its landing stamp, in microseconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Version(pub i64);
+
+impl Version {
+    pub const fn of(at: Instant) -> Version {
+        Version(at.micros())
+    }
+}
+
+/// A resource, reduced to what definitions, consent and release read of it.
+#[derive(Clone)]
+pub struct Put {
+    pub key: ResourceKey,
+    pub version: Version,
+    /// More records of this person belong to the same group: compare once, after the last.
+    pub more: bool,
+    /// All persons the resource is about, where it is more than this one; sorted.
+    pub shared: Vec<Person>,
+    pub content: Content,
+}
+
+#[derive(Clone, Default)]
+pub struct Content {
+    pub evidence: Option<Evidence>,
+    pub marks: Marks,
+    pub patient: Option<Box<PatientFacts>>,
+    pub consent: Option<Box<Consent>>,
+    /// Persons whose record this Patient replaces, and the one by whom it is replaced.
+    pub replaces: Vec<Person>,
+    pub replaced_by: Option<Person>,
+}
+
+/// The resource is gone: deleted, or moved to another person.
+#[derive(Debug, Clone, Copy)]
+pub struct Delete {
+    pub key: ResourceKey,
+    pub version: Version,
+    pub more: bool,
+}
+
+/// What the CRM reports of a contact or member.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Preference {
+    /// A key of the policy's `recipients`; `None`: whoever contacts the person.
+    pub recipient: Option<String>,
+    pub channel: Channel,
+    /// `false` lifts an earlier opt-out of the same recipient and channel.
+    pub opted_out: bool,
+}

@@ -1,0 +1,47 @@
+//! What one step brings about, besides the new state.
+
+use super::merge::Message;
+use super::Version;
+use crate::gate::Event;
+use crate::key::{Person, ResourceKey};
+use crate::time::Instant;
+
+#[derive(Default)]
+pub struct Step {
+    pub told: Vec<Told>,
+    pub messages: Vec<(Person, Message)>,
+    pub claims: Vec<Claim>,
+    pub facts: Vec<Fact>,
+}
+
+/// An event with what the accounting of disclosures keeps beside it.
+pub struct Told {
+    pub event: Event,
+    /// The audience's position in the catalogue.
+    pub audience: usize,
+    /// The keys of the consents that decided.
+    pub consents: Vec<ResourceKey>,
+}
+
+/// A shard accepted a resource first, or saw its set of persons change.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Claim {
+    pub resource: ResourceKey,
+    pub version: Version,
+    pub stamp: Instant,
+    /// Sorted.
+    pub persons: Vec<Person>,
+}
+
+/// What an operator would want to know. No person, no content.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fact {
+    Stale,
+    /// A consent judged stale would restrict more than the current one: the gate is closed.
+    StaleRestriction,
+    /// A transition had no grant for its effective instant and was not told.
+    Denied,
+    MergeCycle,
+    HandedOver,
+}
+

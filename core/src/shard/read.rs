@@ -1,0 +1,166 @@
+//! From a resource's bytes to an input: who it is about, which version it is, what definitions read of it.
+//!
+//! In: definitions, keys, one resource. Out: a `Put` for each person, a broadcast resource, or a reason to quarantine.
+//! Never here: a person's other records.
+
+use super::{Content, Put, Shared, Version};
+use crate::audience::{self, Definitions, Look};
+use crate::consent::{self, Consent};
+use crate::fhir::{self, BROADCAST, BundleLinks, Peek, Target, Unreadable, json};
+use crate::key::{Keys, Person, ResourceKey};
+use crate::time::Instant;
+use smallvec::SmallVec;
+
+/// What one source of resources has in common.
+pub struct Origin<'a> {
+    pub definitions: &'a Definitions,
+    pub keys: &'a Keys,
+    /// Sources of one EHR share a namespace.
+    pub namespace: &'a str,
+}
+
+pub enum Reading {
+    /// Nothing here reads this type, or it is about no patient.
+    Unread,
+    Shared {
+        key: ResourceKey,
+        shared: Shared,
+    },
+    About {
+        /// With the Patient id of each. Never empty.
+        persons: SmallVec<[(Person, String); 1]>,
+        put: Box<Put>,
+        /// An element that something here reads could not be read: the record goes to quarantine as well, and what
+        /// stands in `put` is possible and never sure.
+        unreadable: Option<Unreadable>,
+    },
+}
+
+impl Origin<'_> {
+    /// Reads one resource. `links` resolves references within its Bundle; `stamp` is its version where it names none.
+    ///
+    /// An error means that it cannot even be told whose or what it is.
+    pub fn read(&self, body: &[u8], links: Option<&BundleLinks>, stamp: Instant) -> Result<Reading, Unreadable> {
+        json::check_depth(body)?;
+        let peek = fhir::peek(body)?;
+        if !self.definitions.reads(&peek.kind) {
+            return Ok(Reading::Unread);
+        }
+        let Some(id) = peek.id.as_deref().or_else(|| links.and_then(|links| links.own_id())) else {
+            return Err(Unreadable::Element { path: "id".into(), why: "is missing".into() });
+        };
+        let key = self.keys.resource(self.namespace, &peek.kind, id);
+        let version = Version::of(peek.last_updated.unwrap_or(stamp));
+        if BROADCAST.contains(&peek.kind.as_ref()) {
+            return self.shared(&peek, body, key, version);
+        }
+        let key_of = |text: &str| self.key_of(text, links);
+        let persons = self.persons(&peek, id, links)?;
+        if persons.is_empty() {
+            return Ok(Reading::Unread);
+        }
+        let (content, unreadable) = match self.content(&peek, body, &key_of, links) {
+            Ok(content) => (content, None),
+            Err(unreadable) => (self.stand_in(&peek.kind), Some(unreadable)),
+        };
+        let mut shared: Vec<Person> = persons.iter().map(|(person, _)| *person).collect();
+        shared.sort_unstable();
+        if shared.len() == 1 {
+            shared.clear();
+        }
+        Ok(Reading::About { persons, put: Box::new(Put { key, version, more: false, shared, content }), unreadable })
+    }
+
+    fn shared(&self, peek: &Peek, body: &[u8], key: ResourceKey, version: Version) -> Result<Reading, Unreadable> {
+        let tree = json::parse(body)?;
+        let Look { marks, .. } = audience::look_at(self.definitions, peek, &tree, &|_| None)?;
+        let answers = audience::answers(self.definitions, &peek.kind, &tree)?;
+        Ok(Reading::Shared { key, shared: Shared { version, marks, answers, deleted: false } })
+    }
+
+    /// The resource that a reference's text means. `None` where it cannot be told.
+    fn key_of(&self, text: &str, links: Option<&BundleLinks>) -> Option<ResourceKey> {
+        self.with_target(text, links, |kind, id| self.keys.resource(self.namespace, kind, id))
+    }
+
+    fn with_target<T>(&self, text: &str, links: Option<&BundleLinks>, f: impl FnOnce(&str, &str) -> T) -> Option<T> {
+        let resolved = links.and_then(|links| links.resolve(text));
+        match fhir::target(resolved.as_deref().unwrap_or(text)) {
+            Target::Resource(reference) => Some(f(reference.kind, reference.id)),
+            Target::Contained(_) | Target::Uuid(_) | Target::Conditional { .. } | Target::Logical | Target::Unclear => None,
+        }
+    }
+
+    fn persons(&self, peek: &Peek, id: &str, links: Option<&BundleLinks>) -> Result<SmallVec<[(Person, String); 1]>, Unreadable> {
+        let mut persons: SmallVec<[(Person, String); 1]> = SmallVec::new();
+        let person = |id: &str| (self.keys.person(self.namespace, id), id.to_owned());
+        if peek.kind == "Patient" {
+            persons.push(person(id));
+            return Ok(persons);
+        }
+        for text in &peek.patients {
+            let found = self.with_target(text, links, |kind, id| (kind == "Patient").then(|| person(id)));
+            match found {
+                Some(Some(person)) if persons.contains(&person) => {}
+                Some(Some(person)) => persons.push(person),
+                // About a group, a device, a location: nobody's record.
+                Some(None) => {}
+                None => {
+                    let why = "is a reference that does not lead to a patient here; write it as Patient/<id>";
+                    return Err(Unreadable::Element { path: "the patient".into(), why: why.into() });
+                }
+            }
+        }
+        if persons.is_empty() && peek.kind == "Consent" {
+            return Err(Unreadable::Element { path: "patient".into(), why: "is missing: nobody's consent".into() });
+        }
+        Ok(persons)
+    }
+
+    fn content(
+        &self,
+        peek: &Peek,
+        body: &[u8],
+        key_of: &dyn Fn(&str) -> Option<ResourceKey>,
+        links: Option<&BundleLinks>,
+    ) -> Result<Content, Unreadable> {
+        let definitions = self.definitions;
+        match peek.kind.as_ref() {
+            "Patient" => {
+                let tree = json::parse(body)?;
+                let Look { evidence, marks } = audience::look_at(definitions, peek, &tree, key_of)?;
+                let patient = fhir::read_patient(&tree, definitions.zone())?;
+                let person = |text: &String| {
+                    let found = self.with_target(text, links, |kind, id| (kind == "Patient").then(|| self.keys.person(self.namespace, id)));
+                    let why = "names a patient that cannot be told";
+                    found.flatten().ok_or(Unreadable::Element { path: "Patient.link.other".into(), why: why.into() })
+                };
+                let replaces = patient.replaces.iter().map(person).collect::<Result<Vec<_>, _>>()?;
+                let replaced_by = patient.replaced_by.first().map(person).transpose()?;
+                Ok(Content { evidence, marks, patient: Some(Box::new(patient)), consent: None, replaces, replaced_by })
+            }
+            "Consent" => {
+                let tree = json::parse(body)?;
+                let Look { evidence, marks } = audience::look_at(definitions, peek, &tree, key_of)?;
+                let consent = consent::read(&tree, definitions.zone())?;
+                Ok(Content { evidence, marks, consent: Some(Box::new(consent)), ..Content::default() })
+            }
+            _ => {
+                let Look { evidence, marks } = audience::look(definitions, peek, body, key_of)?;
+                Ok(Content { evidence, marks, ..Content::default() })
+            }
+        }
+    }
+
+    /// In place of what could not be read: evidence that is possible and never sure, a patient who is not known to
+    /// live, a consent that closes the gate.
+    fn stand_in(&self, kind: &str) -> Content {
+        let mut content = Content { evidence: audience::unknown(self.definitions, kind), ..Content::default() };
+        match kind {
+            "Patient" => content.patient = Some(Box::new(fhir::PatientFacts::unreadable())),
+            "Consent" => content.consent = Some(Box::new(Consent::unreadable())),
+            _ => {}
+        }
+        content
+    }
+}

@@ -1,0 +1,302 @@
+//! From a member's state to the release of each audience: the one place where evidence, consent and policy meet.
+//!
+//! In: definitions and one member. Out: a `Release` an audience. Never here: what was told before.
+
+use super::{Broadcast, Member, Versions, member};
+use crate::audience::{self, Audience, Channel, Communication, Definitions, Marks, Offer, Pick, Remuneration, Times, View};
+use crate::consent::{self, Basis, Cause, Consent, Decision, Labels, Permission, Purpose, Question, Recipient, Unresolved};
+use crate::fhir::{Birth, PatientFacts};
+use crate::gate::{Closed, Reach, Release};
+use crate::key::{Keys, MemberKey, Person, ResourceKey};
+use crate::time::{Instant, Period, Span};
+use crate::timeline::{Steps, Timeline, Truth};
+use std::borrow::Cow;
+
+/// What the whole shard shares: definitions, keys, what every member may refer to.
+pub struct Setting<'a> {
+    pub definitions: &'a Definitions,
+    pub keys: &'a Keys,
+    /// One for each of the policy's recipients, in their order.
+    pub member_keys: &'a [MemberKey],
+    pub broadcast: &'a Broadcast,
+}
+
+/// One member laid out for reading: own records and those received from merged persons, together.
+pub(super) struct Desk<'a> {
+    setting: &'a Setting<'a>,
+    person: Person,
+    member: &'a Member,
+    versions: &'a Versions,
+    evidence: Cow<'a, [(ResourceKey, audience::Evidence)]>,
+    consents: Vec<(ResourceKey, &'a Consent)>,
+    decisions: Vec<((usize, Purpose), Steps<Decision>)>,
+}
+
+impl<'a> Desk<'a> {
+    pub fn new(setting: &'a Setting<'a>, person: Person, member: &'a Member, versions: &'a Versions) -> Desk<'a> {
+        let received = || member.merge.received.iter().map(|(_, _, parts)| parts);
+        let mut evidence = Cow::Borrowed(member.evidence.as_slice());
+        for parts in received().filter(|parts| !parts.evidence.is_empty()) {
+            evidence.to_mut().extend(parts.evidence.iter().cloned());
+        }
+        let consents = member.consents.iter().chain(received().flat_map(|parts| &parts.consents));
+        let consents = consents.map(|(key, consent)| (*key, consent)).collect();
+        Desk { setting, person, member, versions, evidence, consents, decisions: Vec::new() }
+    }
+
+    /// The consents that decided about the audience at `at`.
+    pub fn consents_behind(&mut self, audience: usize, at: Instant) -> Vec<ResourceKey> {
+        let question = self.question_of(audience);
+        let basis = self.decision(question).at(at).basis.clone();
+        basis.iter().map(|place| self.consents[usize::from(*place)].0).collect()
+    }
+
+    pub fn release(&mut self, audience: usize) -> Release {
+        let definition = &self.setting.definitions.catalogue.audiences[audience];
+        let question = self.question_of(audience);
+        self.decision(question);
+        let decision = self.decided(question);
+        let basis = basis_of(definition, self.setting.definitions);
+        let granted = consent::granted(decision, basis);
+        let truth = self.eligible(definition, decision);
+        let recipient = &self.setting.definitions.policy.recipients[question.0];
+        let (alive, adult) = self.alive_and_adult();
+        let mut running = Steps::always(definition.starts.is_none());
+        if let Some(starts) = definition.starts {
+            running.push(starts, true);
+        }
+        if let Some(ends) = definition.ends {
+            running = running.and(&Timeline::between(Instant::BEGIN, ends));
+        }
+        let eligible = match definition.times {
+            Times::Exact => truth.sure(),
+            Times::Spread(span) => self.spread(&truth.sure(), span, &definition.name),
+        };
+        let opted_out = |channel| self.member.opted_out(&recipient.key, channel);
+        Release {
+            barred: self.barred(definition),
+            eligible,
+            possible: truth.possible(),
+            consent: granted.map(|cause| cause.map(closed)),
+            alive,
+            adult,
+            running,
+            channels: definition.channels.as_ref().map(|channels| self.reaches(channels, recipient, decision)),
+            suppressed: definition.channels.is_none() && [Channel::Email, Channel::Sms].into_iter().any(opted_out),
+            values: definition.release.iter().map(|released| self.value(released.value, decision)).collect(),
+        }
+    }
+
+    fn barred(&self, audience: &Audience) -> Option<Closed> {
+        let cycle = self.member.merge.received.iter().any(|(_, _, parts)| parts.is_cycle(self.person));
+        if self.member.erased {
+            return Some(Closed::Erased);
+        }
+        if self.member.survivor().is_some() {
+            return Some(Closed::Merged);
+        }
+        if cycle {
+            return Some(Closed::MergePending);
+        }
+        let received = self.member.merge.received.iter().any(|(_, _, parts)| parts.stale_restriction);
+        if self.member.stale_restriction || received {
+            return Some(Closed::ConsentDenied);
+        }
+        let held_back = audience.holdout.is_some_and(|holdout| {
+            self.setting.keys.amount(self.person, &audience.name, "holdout") % 1000 < u64::from(holdout.share)
+        });
+        held_back.then_some(Closed::HeldBack)
+    }
+
+    fn question_of(&self, audience: usize) -> (usize, Purpose) {
+        let definitions = self.setting.definitions;
+        let audience = &definitions.catalogue.audiences[audience];
+        let recipient = definitions.policy.recipients.iter().position(|recipient| recipient.key == audience.recipient);
+        (recipient.expect("an audience's recipient is checked when it is read"), purpose_of(audience))
+    }
+
+    fn decision(&mut self, question: (usize, Purpose)) -> &Steps<Decision> {
+        if let Some(place) = self.decisions.iter().position(|(asked, _)| *asked == question) {
+            return &self.decisions[place].1;
+        }
+        let policy = &self.setting.definitions.policy;
+        let consents: Vec<&Consent> = self.consents.iter().map(|(_, consent)| *consent).collect();
+        let asked = Question { recipient: &policy.recipients[question.0], organisation: &policy.organisation, purpose: question.1 };
+        let steps = consent::decide(&consents, &asked, policy);
+        self.decisions.push((question, steps));
+        &self.decisions[self.decisions.len() - 1].1
+    }
+
+    fn decided(&self, question: (usize, Purpose)) -> &Steps<Decision> {
+        let found = self.decisions.iter().find(|(asked, _)| *asked == question);
+        &found.expect("decided before it is read").1
+    }
+
+    fn eligible(&self, audience: &Audience, decision: &Steps<Decision>) -> Steps<Truth> {
+        let withheld = |position: usize| self.withheld(position, decision);
+        let answer = |remote, key| self.setting.broadcast.answer(remote, key);
+        audience::eligible(&audience.members, &View { evidence: &self.evidence, withheld: &withheld, answer: &answer })
+    }
+
+    /// When the evidence at `position` must not be told to the recipient: by its own marks or by those that ride on it.
+    fn withheld(&self, position: usize, decision: &Steps<Decision>) -> Cow<'static, Timeline> {
+        let (key, evidence) = &self.evidence[position];
+        let policy = &self.setting.definitions.policy;
+        let mut loose = evidence.loose_link;
+        let mut marks: Vec<&Marks> = self.marks_of(*key).into_iter().collect();
+        for link in &evidence.links {
+            marks.extend(self.marks_of(*link));
+            marks.extend(self.setting.broadcast.marks(*link));
+            loose |= !self.knows(*link);
+        }
+        let unresolved = loose && policy.sensitive.unresolved == Unresolved::Withhold;
+        if unresolved || marks.iter().any(|marks| marks.sensitive || consent::withheld_by_policy(&marks.labels, policy)) {
+            return Cow::Owned(Steps::always(true));
+        }
+        if decision.constant().is_some_and(|decision| decision.redact.is_empty()) {
+            return Cow::Owned(Steps::always(false));
+        }
+        let bare = Labels::default();
+        let labels: Vec<&Labels> = match marks.is_empty() {
+            true => vec![&bare],
+            false => marks.iter().map(|marks| &marks.labels).collect(),
+        };
+        Cow::Owned(decision.map(|decision| labels.iter().any(|labels| decision.redact.covers(labels))))
+    }
+
+    fn marks_of(&self, key: ResourceKey) -> Option<&Marks> {
+        let received = self.member.merge.received.iter().find_map(|(_, _, parts)| member::find(&parts.marks, key));
+        member::find(&self.member.marks, key).or(received)
+    }
+
+    fn knows(&self, key: ResourceKey) -> bool {
+        self.versions.knows(key)
+            || self.setting.broadcast.knows(key)
+            || self.member.merge.received.iter().any(|(_, _, parts)| parts.known.contains(&key))
+    }
+
+    fn alive_and_adult(&self) -> (Timeline, Timeline) {
+        // No Patient on file: nobody to speak of, and no birth date.
+        let Some(patient) = &self.member.patient else { return (Steps::always(false), Steps::always(false)) };
+        let received = self.member.merge.received.iter().filter_map(|(_, _, parts)| parts.alive.as_ref());
+        let alive = received.fold(patient.alive.clone(), |alive, theirs| alive.and(theirs));
+        (alive, adult(patient, self.setting.definitions))
+    }
+
+    /// Moves each entry edge later and each exit edge earlier by an amount of this person's own, up to `span`:
+    /// an edge on the wire does not tell the instant that made it.
+    fn spread(&self, eligible: &Timeline, span: Span, audience: &str) -> Timeline {
+        if eligible.constant().is_some() || span == Span::ZERO {
+            return eligible.clone();
+        }
+        let amount = self.setting.keys.amount(self.person, audience, "spread") % (span.0.unsigned_abs() + 1);
+        let amount = Span(i64::try_from(amount).expect("an amount is within its span"));
+        let mut out = Steps::always(*eligible.first());
+        let mut from = Instant::BEGIN;
+        let close = |from: Instant, to: Instant, out: &mut Timeline| {
+            let (later, earlier) = (from.plus(amount), to.minus(amount));
+            if later < earlier {
+                out.push(later, true);
+                out.push(earlier, false);
+            } else if from == Instant::BEGIN {
+                *out = Steps::always(false);
+            }
+        };
+        let mut open = *eligible.first();
+        for (at, value) in eligible.changes() {
+            if open {
+                close(from, at, &mut out);
+            }
+            (from, open) = (at, *value);
+        }
+        if open {
+            close(from, Instant::END, &mut out);
+        }
+        out
+    }
+
+    fn reaches(&self, channels: &[Channel], recipient: &Recipient, decision: &Steps<Decision>) -> Vec<Reach> {
+        let policy = &self.setting.definitions.policy;
+        let reach = |channel: &Channel| {
+            let address = match &self.member.patient {
+                None => Steps::always(None),
+                Some(patient) => patient.address(*channel).map(|place| place.map(|place| patient.contacts[place].value.clone())),
+            };
+            let permitted = match policy.channel(*channel).permission {
+                Permission::ContactOnFile => Steps::always(true),
+                Permission::Permit => decision.map(|decision| decision.outcome == consent::Outcome::Permit),
+                Permission::WrittenPermit => decision.map(|decision| decision.written),
+            };
+            Reach { channel: *channel, address, permitted, opted_out: self.member.opted_out(&recipient.key, *channel) }
+        };
+        channels.iter().map(reach).collect()
+    }
+
+    fn value(&self, id: audience::ValueId, decision: &Steps<Decision>) -> Steps<Option<Offer>> {
+        let pick = self.setting.definitions.catalogue.values[usize::from(id)].pick;
+        let mut best: Steps<Option<Offer>> = Steps::always(None);
+        for (position, (_, evidence)) in self.evidence.iter().enumerate() {
+            let Some((_, offers)) = evidence.values.iter().find(|(value, _)| *value == id) else { continue };
+            let hidden = self.withheld(position, decision);
+            let told = match hidden.constant() {
+                Some(false) => Cow::Borrowed(offers),
+                _ => Cow::Owned(offers.zip(&hidden, |offer, hidden| if *hidden { None } else { offer.clone() })),
+            };
+            best = best.zip(&told, |best, other| match (best, other) {
+                (Some(a), Some(b)) if pick == Pick::Latest => Some(audience::later(a.clone(), b.clone())),
+                (Some(first), _) => Some(first.clone()),
+                (None, other) => other.clone(),
+            });
+        }
+        best
+    }
+}
+
+/// Purpose follows from the class; whatever is paid for is marketing.
+fn purpose_of(audience: &Audience) -> Purpose {
+    match (audience.communication, audience.remuneration) {
+        (Communication::Treatment, Remuneration::None) => Purpose::TREAT,
+        (Communication::Operations, Remuneration::None) => Purpose::HOPERAT,
+        (Communication::Marketing, _) | (_, Remuneration::Cost | Remuneration::Financial) => Purpose::HMARKT,
+    }
+}
+
+fn basis_of(audience: &Audience, definitions: &Definitions) -> Basis {
+    let bases = &definitions.policy.bases;
+    match (audience.communication, audience.remuneration) {
+        (Communication::Treatment, Remuneration::None) => bases.treatment,
+        (Communication::Operations, Remuneration::None) => bases.operations,
+        (Communication::Marketing, _) | (_, Remuneration::Cost | Remuneration::Financial) => bases.marketing,
+    }
+}
+
+fn closed(cause: Cause) -> Closed {
+    match cause {
+        Cause::Denied => Closed::ConsentDenied,
+        Cause::Revoked => Closed::ConsentRevoked,
+        Cause::Expired => Closed::ConsentExpired,
+        Cause::NoConsent => Closed::NoConsent,
+        Cause::Unreadable => Closed::ConsentUnreadable,
+    }
+}
+
+/// From the day on which the person surely has come of age in every state of residence on file; without a birth date
+/// never, with a partial one as the youngest that it allows.
+fn adult(patient: &PatientFacts, definitions: &Definitions) -> Timeline {
+    let minors = &definitions.policy.minors;
+    let by_state = patient.states.iter().filter_map(|state| minors.by_state.get(state));
+    let years = by_state.fold(minors.majority, |most, years| most.max(*years));
+    let birth = match &patient.birth {
+        Birth::Known(moment) => moment,
+        Birth::Absent | Birth::Unreadable => return Steps::always(false),
+    };
+    let youngest = birth.last_day().unwrap_or(birth.local.date());
+    let period = Period::months(i32::from(years) * 12);
+    let Some(day) = period.add_to_date(youngest) else { return Steps::always(false) };
+    // 29 February comes of age on 1 March.
+    let day = if period.negated().add_to_date(day).is_some_and(|back| back < youngest) { day.tomorrow().ok() } else { Some(day) };
+    let Some(day) = day else { return Steps::always(false) };
+    let mut out = Steps::always(false);
+    out.push(definitions.zone().start_of_day(day), true);
+    out
+}

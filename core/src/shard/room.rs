@@ -1,0 +1,153 @@
+//! A whole landing log worked off in memory: members, timers, owners and messages of one process.
+//!
+//! In: inputs with their stamps, in order. Out: what each step brings about. `simulate`, `test` and the property tests
+//! drive it; the running bridge has the same steps with a store and a log around them.
+
+use super::release::Setting;
+use super::step::{Moment, step};
+use super::{Baseline, Broadcast, Delete, Fact, Input, Member, Message, Owner, Ownership, Partition, Shared, Told, Version, Versions};
+use crate::audience::Definitions;
+use crate::key::{Keys, MemberKey, Person, ResourceKey};
+use crate::time::Instant;
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+
+pub struct Room<'a> {
+    definitions: &'a Definitions,
+    keys: &'a Keys,
+    member_keys: &'a [MemberKey],
+    members: HashMap<Person, (Member, Versions)>,
+    broadcast: Broadcast,
+    /// Who refers to a broadcast resource.
+    referring: HashMap<ResourceKey, BTreeSet<Person>>,
+    owners: HashMap<ResourceKey, Owner>,
+    timers: BTreeSet<(Instant, Person)>,
+    due: HashMap<Person, Instant>,
+    partition: Partition,
+    sources: Vec<String>,
+    now: Instant,
+    pub facts: BTreeMap<&'static str, u64>,
+}
+
+/// An event and whose it is.
+pub struct Happening {
+    pub person: Person,
+    pub told: Told,
+}
+
+impl<'a> Room<'a> {
+    /// `sources`: those whose baseline every audience waits for.
+    pub fn new(definitions: &'a Definitions, keys: &'a Keys, member_keys: &'a [MemberKey], sources: Vec<String>) -> Room<'a> {
+        Room {
+            definitions,
+            keys,
+            member_keys,
+            members: HashMap::new(),
+            broadcast: Broadcast::default(),
+            referring: HashMap::new(),
+            owners: HashMap::new(),
+            timers: BTreeSet::new(),
+            due: HashMap::new(),
+            partition: Partition::default(),
+            sources,
+            now: Instant::BEGIN,
+            facts: BTreeMap::new(),
+        }
+    }
+
+    pub fn members(&self) -> impl Iterator<Item = (&Person, &(Member, Versions))> {
+        self.members.iter()
+    }
+
+    /// One input, at its stamp. Timers due before it have fired ([`Room::run`] fires them).
+    pub fn put(&mut self, person: Person, now: Instant, input: Input, out: &mut Vec<Happening>) {
+        self.now = self.now.max(now);
+        let mut queue = VecDeque::from([(person, input)]);
+        while let Some((person, input)) = queue.pop_front() {
+            self.one(person, input, out, &mut queue);
+        }
+    }
+
+    fn one(&mut self, person: Person, input: Input, out: &mut Vec<Happening>, queue: &mut VecDeque<(Person, Input)>) {
+        let silent = self.partition.is_silent(self.sources.iter().map(String::as_str));
+        let silent = vec![silent; self.definitions.catalogue.audiences.len()];
+        let moment = Moment { now: self.now, hold: false, silent: &silent, fresh_until: Instant::END };
+        let setting =
+            Setting { definitions: self.definitions, keys: self.keys, member_keys: self.member_keys, broadcast: &self.broadcast };
+        let (member, versions) = self.members.entry(person).or_default();
+        let step = step(&setting, person, member, versions, &moment, input);
+        let due = if member.open_group { self.now } else { member.due() };
+        for key in member.evidence.iter().flat_map(|(_, evidence)| evidence.refers_to()) {
+            self.referring.entry(key).or_default().insert(person);
+        }
+        self.set_timer(person, due);
+        for fact in step.facts {
+            *self.facts.entry(fact.name()).or_default() += 1;
+        }
+        out.extend(step.told.into_iter().map(|told| Happening { person, told }));
+        queue.extend(step.messages.into_iter().map(|(to, message): (Person, Message)| (to, Input::Message(Box::new(message)))));
+        for claim in step.claims {
+            let owner = self.owners.entry(claim.resource).or_default();
+            let lost = owner.hear(Ownership::Claim(claim));
+            queue.extend(lost.into_iter().map(|(person, delete)| (person, Input::Delete(delete))));
+        }
+    }
+
+    fn set_timer(&mut self, person: Person, due: Instant) {
+        let before = self.due.insert(person, due).unwrap_or(Instant::END);
+        if before != due {
+            self.timers.remove(&(before, person));
+            if due != Instant::END {
+                self.timers.insert((due, person));
+            }
+        }
+    }
+
+    /// A delete names no patient: the owners know whose the resource was. What each of them has to do.
+    pub fn deletes(&mut self, resource: ResourceKey, version: Version) -> Vec<(Person, Delete)> {
+        self.owners.entry(resource).or_default().hear(Ownership::Delete { resource, version })
+    }
+
+    /// A broadcast resource; those who refer to it look again.
+    pub fn share(&mut self, key: ResourceKey, shared: Shared, now: Instant, out: &mut Vec<Happening>) {
+        if !self.broadcast.put(key, shared) {
+            return;
+        }
+        let referring: Vec<Person> = self.referring.get(&key).into_iter().flatten().copied().collect();
+        for person in referring {
+            self.put(person, now, Input::Review, out);
+        }
+    }
+
+    /// The source's first pass is complete: what waited for it is told.
+    pub fn baseline(&mut self, source: &str, now: Instant, out: &mut Vec<Happening>) {
+        self.partition.baseline(Baseline { source: source.to_owned() });
+        let mut persons: Vec<Person> = self.members.keys().copied().collect();
+        persons.sort_unstable();
+        for person in persons {
+            self.put(person, now, Input::Review, out);
+        }
+    }
+
+    /// Lets time run up to, not including, `until`: each timer fires at its own instant.
+    pub fn run(&mut self, until: Instant, out: &mut Vec<Happening>) {
+        while let Some(&(at, person)) = self.timers.first().filter(|(at, _)| *at < until) {
+            self.put(person, at, Input::Tick, out);
+            // A step that leaves its own timer due would never end.
+            if self.timers.contains(&(at, person)) {
+                self.set_timer(person, at.max(self.now).tick());
+            }
+        }
+    }
+}
+
+impl Fact {
+    pub const fn name(self) -> &'static str {
+        match self {
+            Fact::Stale => "stale versions",
+            Fact::StaleRestriction => "gates closed by a stale consent",
+            Fact::Denied => "transitions refused by the gate",
+            Fact::MergeCycle => "merges that lead in a circle",
+            Fact::HandedOver => "hand-overs",
+        }
+    }
+}

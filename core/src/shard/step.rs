@@ -1,0 +1,333 @@
+//! `step`: an input applied to one member.
+
+use super::decide::decide;
+use super::input::{Content, Delete, Preference};
+use super::member::{self, Waiting};
+use super::merge::Message;
+use super::release::Setting;
+use super::touched::Touched;
+use super::versions::Accepted;
+use super::{Claim, Fact, HandOver, Input, Member, Put, Step, Versions};
+use crate::audience::{Definitions, Evidence};
+use crate::consent;
+use crate::gate::Closed;
+use crate::key::{Person, ResourceKey};
+use crate::time::Instant;
+
+/// When a step happens, and what may not be told then.
+pub struct Moment<'a> {
+    /// The stamp of the record, or the instant that the tick has reached.
+    pub now: Instant,
+    /// Behind: entries and updates wait for the end of the backlog.
+    pub hold: bool,
+    /// By audience: sources that feed it have not all made a first pass.
+    pub silent: &'a [bool],
+    /// Up to which instant the consent sources proved completeness, with the allowed age added.
+    pub fresh_until: Instant,
+}
+
+impl Moment<'_> {
+    /// Why an entry or update of this audience must wait. Exits never do.
+    pub(super) fn waits(&self, audience: usize) -> Option<Waiting> {
+        if self.hold {
+            return Some(Waiting::Hold);
+        }
+        if self.silent.get(audience).copied().unwrap_or(true) {
+            return Some(Waiting::Baseline);
+        }
+        (self.now >= self.fresh_until).then_some(Waiting::Feed)
+    }
+}
+
+/// Applies one input to one member. Total: every input in every state has an outcome.
+pub fn step(setting: &Setting, person: Person, member: &mut Member, versions: &mut Versions, moment: &Moment, input: Input) -> Step {
+    let mut step = Step::default();
+    let definitions = setting.definitions;
+    let mut touched = Touched::default();
+    let mut more = false;
+    match input {
+        Input::Put(put) => {
+            more = put.more;
+            apply_put(setting, person, member, versions, moment, *put, &mut touched, &mut step);
+        }
+        Input::Delete(delete) => {
+            more = delete.more;
+            apply_delete(definitions, member, versions, delete, &mut touched);
+        }
+        Input::Preference(preference) => {
+            apply_preference(member, moment.now, preference);
+            touched = Touched::all(definitions);
+        }
+        Input::Message(message) => {
+            apply_message(person, member, *message, &mut step);
+            touched = Touched::all(definitions);
+        }
+        Input::Erase => {
+            erase(setting, person, member, versions, moment, &mut step);
+            return step;
+        }
+        Input::Review => touched = Touched::all(definitions),
+        Input::Tick => {}
+    }
+    if !touched.is_empty() {
+        hand_over_again(person, member, versions, &mut step);
+    }
+    if more {
+        member.open_group = true;
+        if !touched.is_empty() {
+            stops(setting, person, member, versions, moment, touched, &mut step);
+        }
+        return step;
+    }
+    if std::mem::take(&mut member.open_group) {
+        // What the group touched is not kept: it may have begun before a restart.
+        touched = Touched::all(definitions);
+    }
+    decide(setting, person, member, versions, moment, touched, &mut step);
+    step
+}
+
+/// Within an open group only what must stop at once is told: a denial, an opt-out, a death. The rest is compared once,
+/// after the group's last record.
+fn stops(setting: &Setting, person: Person, member: &mut Member, versions: &Versions, moment: &Moment, moved: Touched, step: &mut Step) {
+    let audiences = &setting.definitions.catalogue.audiences;
+    let told = |audience: &usize| member.emitted(&audiences[*audience].name).is_some_and(|emitted| emitted.shown.is_some());
+    let members: Vec<usize> = (0..audiences.len()).filter(|audience| moved.has(*audience)).filter(told).collect();
+    if members.is_empty() {
+        return;
+    }
+    let mut touched = Touched::default();
+    {
+        let mut desk = super::release::Desk::new(setting, person, member, versions);
+        for audience in members {
+            if desk.release(audience).at(moment.now).is_err_and(stops_at_once) {
+                touched.add(audience);
+            }
+        }
+    }
+    if !touched.is_empty() {
+        decide(setting, person, member, versions, moment, touched, step);
+    }
+}
+
+fn stops_at_once(closed: Closed) -> bool {
+    match closed {
+        Closed::Erased
+        | Closed::Deceased
+        | Closed::ConsentDenied
+        | Closed::ConsentRevoked
+        | Closed::ConsentExpired
+        | Closed::NoConsent
+        | Closed::ConsentUnreadable
+        | Closed::OptedOut
+        | Closed::Sensitive
+        | Closed::Minor => true,
+        Closed::Merged
+        | Closed::MergePending
+        | Closed::Unreachable
+        | Closed::NoLongerQualified
+        | Closed::DefinitionChanged
+        | Closed::AudienceEnded
+        | Closed::FeedStale
+        | Closed::HeldBack => false,
+    }
+}
+
+#[expect(clippy::too_many_arguments, reason = "one member's state is two records; a struct for the call would only rename them")]
+fn apply_put(
+    setting: &Setting,
+    person: Person,
+    member: &mut Member,
+    versions: &mut Versions,
+    moment: &Moment,
+    put: Put,
+    touched: &mut Touched,
+    step: &mut Step,
+) {
+    let definitions = setting.definitions;
+    let accepted = versions.accept(put.key, put.version);
+    if accepted == Accepted::Stale {
+        step.facts.push(Fact::Stale);
+        stale_consent(setting, member, &put, moment.now, touched, step);
+        return;
+    }
+    claim(person, member, accepted, &put, moment.now, step);
+    if accepted == Accepted::First {
+        // A link that pointed nowhere until now may have found its target.
+        touch_linking(definitions, member, put.key, touched);
+    }
+    let Content { evidence, marks, patient, consent, replaces, replaced_by } = put.content;
+    let marks = (!marks.is_empty()).then_some(marks);
+    if marks.is_some() || member::find(&member.marks, put.key).is_some() {
+        let before = member::place(&mut member.marks, put.key, marks.clone());
+        if before != marks {
+            touch_linking(definitions, member, put.key, touched);
+            member::find(&member.evidence, put.key).iter().for_each(|evidence| touched.by(evidence, definitions));
+        }
+    }
+    replace_evidence(definitions, member, put.key, evidence, touched);
+    if let Some(patient) = patient {
+        let links = (&member.merge.replaces, member.merge.replaced_by) != (&replaces, replaced_by);
+        if member.patient.as_ref() != Some(&patient) || links {
+            *touched = Touched::all(definitions);
+        }
+        member.patient = Some(patient);
+        member.patient_key = Some(put.key);
+        relink(person, member, replaces, replaced_by, step);
+    }
+    if let Some(consent) = consent {
+        member.stale_restriction = false;
+        if member::place(&mut member.consents, put.key, Some((*consent).clone())).as_ref() != Some(&consent) {
+            *touched = Touched::all(definitions);
+        }
+    }
+}
+
+fn replace_evidence(definitions: &Definitions, member: &mut Member, key: ResourceKey, evidence: Option<Evidence>, touched: &mut Touched) {
+    if evidence.is_none() && member.evidence.is_empty() {
+        return;
+    }
+    if member::find(&member.evidence, key) == evidence.as_ref() {
+        return;
+    }
+    evidence.iter().for_each(|evidence| touched.by(evidence, definitions));
+    let before = member::place(&mut member.evidence, key, evidence);
+    before.iter().for_each(|before| touched.by(before, definitions));
+}
+
+fn touch_linking(definitions: &Definitions, member: &Member, target: ResourceKey, touched: &mut Touched) {
+    for (_, evidence) in &member.evidence {
+        if evidence.links.contains(&target) {
+            touched.by(evidence, definitions);
+        }
+    }
+}
+
+/// A consent that comes late and would restrict more than what is on file closes the gate until a newer one comes.
+fn stale_consent(setting: &Setting, member: &mut Member, put: &Put, now: Instant, touched: &mut Touched, step: &mut Step) {
+    let Some(stale) = &put.content.consent else { return };
+    let policy = &setting.definitions.policy;
+    let restricts = match member::find(&member.consents, put.key) {
+        Some(current) => policy.recipients.iter().any(|recipient| consent::restricts_more(stale, current, recipient, policy, now)),
+        // Deleted or moved away: there is nothing it could restrict.
+        None => false,
+    };
+    if restricts {
+        member.stale_restriction = true;
+        *touched = Touched::all(setting.definitions);
+        step.facts.push(Fact::StaleRestriction);
+    }
+}
+
+/// Tells the owners of a resource accepted first, or of one whose persons changed.
+fn claim(person: Person, member: &mut Member, accepted: Accepted, put: &Put, stamp: Instant, step: &mut Step) {
+    let alone = put.shared.is_empty();
+    let before = if member.shared.is_empty() { None } else { member::find(&member.shared, put.key).copied() };
+    let digest = (!alone).then(|| digest_of(&put.shared));
+    if accepted == Accepted::Newer && before == digest {
+        return;
+    }
+    if before != digest {
+        member::place(&mut member.shared, put.key, digest);
+    }
+    let persons = if alone { vec![person] } else { put.shared.clone() };
+    step.claims.push(Claim { resource: put.key, version: put.version, stamp, persons });
+}
+
+fn digest_of(persons: &[Person]) -> u64 {
+    // FNV-1a: it only has to notice a change.
+    let bytes = persons.iter().flat_map(|person| person.bytes());
+    bytes.fold(0xcbf2_9ce4_8422_2325, |sum, byte| (sum ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3))
+}
+
+fn apply_delete(definitions: &Definitions, member: &mut Member, versions: &mut Versions, delete: Delete, touched: &mut Touched) {
+    if versions.accept(delete.key, delete.version) == Accepted::Stale {
+        return;
+    }
+    replace_evidence(definitions, member, delete.key, None, touched);
+    if member::place(&mut member.marks, delete.key, None).is_some() {
+        touch_linking(definitions, member, delete.key, touched);
+    }
+    member::place(&mut member.shared, delete.key, None);
+    if member::place(&mut member.consents, delete.key, None).is_some() {
+        *touched = Touched::all(definitions);
+    }
+    if member.patient_key == Some(delete.key) {
+        member.patient = None;
+        member.patient_key = None;
+        *touched = Touched::all(definitions);
+    }
+}
+
+fn apply_preference(member: &mut Member, now: Instant, preference: Preference) {
+    let Preference { recipient, channel, opted_out } = preference;
+    match opted_out {
+        true => member.suppress(recipient.as_deref(), channel, now),
+        false => member.suppressions.retain(|s| s.channel != channel || s.recipient.as_deref() != recipient.as_deref()),
+    }
+}
+
+fn apply_message(person: Person, member: &mut Member, message: Message, step: &mut Step) {
+    match message {
+        Message::HandOver(hand_over) => {
+            let taken = member.receive(person, hand_over);
+            let cycle = member.merge.received.iter().any(|(_, _, parts)| parts.is_cycle(person));
+            if taken && cycle {
+                step.facts.push(Fact::MergeCycle);
+            } else if taken {
+                step.facts.push(Fact::HandedOver);
+            }
+        }
+        Message::Replaced { by, holds } => {
+            member.merge.claimed_by.retain(|claimer| *claimer != by);
+            if holds {
+                member.merge.claimed_by.push(by);
+                member.merge.claimed_by.sort_unstable();
+            } else {
+                take_back(person, member, by, step);
+            }
+        }
+    }
+}
+
+/// Follows a Patient's links: tells those it replaces, takes a hand-over back from a survivor it no longer names.
+fn relink(person: Person, member: &mut Member, replaces: Vec<Person>, replaced_by: Option<Person>, step: &mut Step) {
+    for old in member.merge.replaces.iter().filter(|old| !replaces.contains(old)) {
+        step.messages.push((*old, Message::Replaced { by: person, holds: false }));
+    }
+    for old in replaces.iter().filter(|old| !member.merge.replaces.contains(old)) {
+        step.messages.push((*old, Message::Replaced { by: person, holds: true }));
+    }
+    member.merge.replaces = replaces;
+    let before = member.survivor();
+    member.merge.replaced_by = replaced_by;
+    if let Some(survivor) = before.filter(|survivor| Some(*survivor) != member.survivor()) {
+        take_back(person, member, survivor, step);
+    }
+}
+
+fn take_back(person: Person, member: &mut Member, survivor: Person, step: &mut Step) {
+    member.merge.sent += 1;
+    let empty = HandOver { from: person, number: member.merge.sent, parts: None };
+    step.messages.push((survivor, Message::HandOver(empty)));
+}
+
+/// A person merged away sends the survivor what its records amount to now.
+fn hand_over_again(person: Person, member: &mut Member, versions: &Versions, step: &mut Step) {
+    let Some(survivor) = member.survivor() else { return };
+    if member.merge.received.iter().any(|(_, _, parts)| parts.is_cycle(person)) {
+        return;
+    }
+    member.merge.sent += 1;
+    let parts = Some(member.parts(person, versions.keys()));
+    step.messages.push((survivor, Message::HandOver(HandOver { from: person, number: member.merge.sent, parts })));
+}
+
+/// Exits everywhere, then forgets all but the counters, which must never repeat.
+fn erase(setting: &Setting, person: Person, member: &mut Member, versions: &mut Versions, moment: &Moment, step: &mut Step) {
+    let emitted = std::mem::take(&mut member.emitted);
+    *member = Member { emitted, erased: true, ..Member::default() };
+    *versions = Versions::default();
+    decide(setting, person, member, versions, moment, Touched::all(setting.definitions), step);
+    member.erased = false;
+}

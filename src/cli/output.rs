@@ -1,0 +1,62 @@
+//! What commands print: events on standard output, progress on standard error.
+
+use super::rehearsal::Patients;
+use footbridge_core::gate::{Revealed, Structured};
+use footbridge_core::phi::Phi;
+use footbridge_core::shard::Happening;
+use indicatif::{ProgressBar, ProgressStyle};
+use std::io::{self, BufWriter, IsTerminal, Write};
+
+/// The CloudEvents `source` of a rehearsal.
+pub const SOURCE: &str = "urn:footbridge:simulate";
+
+/// Writes one event a line, by instant, audience, person. `reveal` adds the patient and the whole cause.
+pub fn print_lines(happenings: &[Happening], patients: &Patients, reveal: bool) -> io::Result<()> {
+    let mut order: Vec<&Happening> = happenings.iter().collect();
+    let key = |happening: &Happening| (happening.told.event.effective(), patients.id(&happening.person).to_owned());
+    order.sort_by(|a, b| {
+        let (a_at, a_patient) = key(a);
+        let (b_at, b_patient) = key(b);
+        (a_at, a.told.event.audience(), a_patient).cmp(&(b_at, b.told.event.audience(), b_patient))
+    });
+    let mut out = BufWriter::with_capacity(1 << 16, io::stdout().lock());
+    for happening in order {
+        let event = &happening.told.event;
+        let patient = format!("Patient/{}", patients.id(&happening.person));
+        let revealed = reveal.then(|| Revealed { patient: Phi::new(&patient), cause: event.cause() });
+        sonic_rs::to_writer(&mut out, &Structured::new(event, SOURCE, revealed)).map_err(io::Error::other)?;
+        out.write_all(b"\n")?;
+    }
+    out.flush()
+}
+
+/// A progress bar on standard error; nothing where that is no terminal.
+pub struct Progress {
+    bar: ProgressBar,
+}
+
+impl Progress {
+    /// `total` in bytes; 0 where it is not known.
+    pub fn bytes(what: &'static str, total: u64) -> Progress {
+        let hidden = !io::stderr().is_terminal();
+        let bar = match (hidden, total) {
+            (true, _) => ProgressBar::hidden(),
+            (false, 0) => ProgressBar::new_spinner(),
+            (false, total) => ProgressBar::new(total),
+        };
+        let style = ProgressStyle::with_template("{msg} {wide_bar} {bytes}/{total_bytes} {bytes_per_sec}");
+        if let (false, Ok(style)) = (total == 0, style) {
+            bar.set_style(style);
+        }
+        bar.set_message(what);
+        Progress { bar }
+    }
+
+    pub fn at(&self, bytes: u64) {
+        self.bar.set_position(bytes);
+    }
+
+    pub fn done(&self) {
+        self.bar.finish_and_clear();
+    }
+}
