@@ -11,6 +11,7 @@ pub mod document;
 pub mod fhir;
 pub mod fhirpath;
 pub mod gate;
+pub mod key;
 pub mod phi;
 pub mod problem;
 pub mod shard;

@@ -1,1 +1,2 @@
 //! gate
+pub mod member;

@@ -1,0 +1,52 @@
+# Every routine of Footbridge. `just` comes with `pip install rust-just`; each line also works by hand.
+
+set positional-arguments
+
+# what there is
+default:
+    @just --list
+
+# the release build
+build:
+    cargo build --release --workspace
+
+# what a newcomer runs: needs Rust and build-essential only
+test *ARGS:
+    cargo test --workspace "$@"
+
+# the tests on the shared data too (../shared, or FOOTBRIDGE_SHARED)
+corpus *ARGS:
+    cargo test --workspace --features corpus "$@"
+
+# all problems of the mappings at once
+check:
+    cargo run --release -- check --mappings mappings
+
+# two years of an invented population, told as a story
+demo:
+    cargo run --release -- demo
+
+# format and lints, as CI asks for them
+lint:
+    cargo fmt --all --check
+    cargo clippy --workspace --all-targets --all-features -- -D warnings
+
+# licences, bans, sources (`cargo install --locked cargo-deny`; `.ci/run` knows the version)
+deny:
+    cargo deny --all-features check licenses bans sources
+
+# all that must hold before a change lands
+ci:
+    bash .ci/run
+
+# the figures, each beside its limit
+bench *ARGS:
+    cargo bench "$@"
+
+# fuzz TARGET for SECONDS (`cargo install cargo-fuzz`, a nightly toolchain): fhirpath_text, resource, consent, audience_yaml
+fuzz TARGET SECONDS:
+    cargo +nightly fuzz run "$1" -- -max_total_time="$2"
+
+# the simulator again with the seed that a failed run printed
+sim SEED:
+    FOOTBRIDGE_SEED="$1" cargo test --workspace simulat
