@@ -13,6 +13,7 @@ pub mod fhirpath;
 pub mod gate;
 pub mod key;
 pub mod phi;
+pub mod key;
 pub mod problem;
 pub mod shard;
 pub mod time;

@@ -143,3 +143,12 @@ pub enum Pick {
     First,
     Latest,
 }
+
+impl Channel {
+    pub const fn name(self) -> &'static str {
+        match self {
+            Channel::Email => "email",
+            Channel::Sms => "sms",
+        }
+    }
+}

@@ -6,10 +6,30 @@
 use super::codes::Vocabulary;
 use super::{Catalogue, CriterionId, LatestId, RemoteId, Rule, ValueId};
 use crate::consent::Policy;
-use crate::fhir::{BROADCAST, LINKED, Peek, Unreadable, ValueSets};
+use crate::fhir::compartment::BROADCAST;
+use crate::fhir::valueset::ValueSets;
+use crate::fhir::{Peek, Unreadable};
 use crate::fhirpath::{Program, Remote, Required};
 use crate::time::Zone;
 use std::collections::HashMap;
+
+/// What evidence may refer to by encounter, reason, medication, basedOn or partOf: its labels and versions are kept.
+const LINKED: [&str; 14] = [
+    "Encounter",
+    "EpisodeOfCare",
+    "Condition",
+    "Observation",
+    "Procedure",
+    "DiagnosticReport",
+    "DocumentReference",
+    "ImmunizationRecommendation",
+    "AllergyIntolerance",
+    "MedicationRequest",
+    "MedicationAdministration",
+    "MedicationStatement",
+    "MedicationDispense",
+    "Immunization",
+];
 
 pub struct Definitions {
     pub catalogue: Catalogue,
@@ -72,7 +92,7 @@ impl Definitions {
             readers.entry(value.kind.as_str().into()).or_default().values.push(id);
         }
         for kind in LINKED {
-            readers.entry((*kind).into()).or_default();
+            readers.entry(kind.into()).or_default();
         }
         let uses = catalogue.audiences.iter().map(|audience| {
             let mut uses = Uses::default();
@@ -153,7 +173,7 @@ impl Readers {
     }
 }
 
-fn may_satisfy(definitions: &Definitions, peek: &Peek, required: Option<&Required>) -> Result<bool, Unreadable> {
+fn may_satisfy(definitions: &Definitions, peek: &Peek, required: Option<Required>) -> Result<bool, Unreadable> {
     let Some(required) = required else { return Ok(true) };
-    definitions.vocabulary.peek_may_have(peek, required)
+    definitions.vocabulary.peek_may_have(peek, &required)
 }

@@ -135,7 +135,8 @@ pub fn look_at(
     let Some(readers) = definitions.readers(&peek.kind) else { return Ok(Look::default()) };
     let codes = definitions.vocabulary.sets_of(tree)?;
     let marks = Marks { labels: Labels::read(tree)?, sensitive: codes.iter().any(|set| definitions.is_sensitive(*set)) };
-    let reading = Reading { definitions, tree, key_of };
+    let lookup = |set, system: Option<&str>, code: &str| definitions.vocabulary.contains(set, system, code);
+    let reading = Reading { definitions, tree, key_of, lookup: &lookup };
     let mut evidence = Evidence {
         criteria: SmallVec::new(),
         latests: SmallVec::new(),
@@ -159,7 +160,7 @@ pub fn look_at(
     for id in &readers.values {
         let value = &definitions.catalogue.values[usize::from(*id)];
         let scalars = value.program.values(tree, &reading.env(&|_, _| Truth::Unknown))?;
-        let offers = offer::offers(&scalars, value.form, value.pick, definitions);
+        let offers = offer::offers(&scalars, value.form, value.pick, definitions.zone());
         if offers.constant() != Some(&None) {
             evidence.values.push((*id, offers));
         }
@@ -168,9 +169,13 @@ pub fn look_at(
         return Ok(Look { evidence: None, marks });
     }
     for link in peek.links()? {
-        match key_of(&link) {
-            Some(key) => evidence.links.push(key),
-            None if link.starts_with('#') => {}
+        match &link.text {
+            // What is contained has no labels of its own.
+            Some(text) if text.starts_with('#') => {}
+            Some(text) => match key_of(text) {
+                Some(key) => evidence.links.push(key),
+                None => evidence.loose_link = true,
+            },
             None => evidence.loose_link = true,
         }
     }
@@ -197,7 +202,8 @@ pub fn unknown(definitions: &Definitions, kind: &str) -> Option<Evidence> {
 
 /// What a broadcast resource answers to the remote questions that can be put to its type.
 pub fn answers(definitions: &Definitions, kind: &str, tree: &Value) -> Result<Vec<(RemoteId, Truth)>, Unreadable> {
-    let reading = Reading { definitions, tree, key_of: &|_| None };
+    let lookup = |set, system: Option<&str>, code: &str| definitions.vocabulary.contains(set, system, code);
+    let reading = Reading { definitions, tree, key_of: &|_| None, lookup: &lookup };
     let mut out = Vec::new();
     for (id, remote) in definitions.remotes_for(kind) {
         let steps = remote.program.truth(tree, &reading.env(&|_, _| Truth::Unknown))?;
@@ -211,11 +217,12 @@ struct Reading<'a> {
     definitions: &'a Definitions,
     tree: &'a Value,
     key_of: &'a dyn Fn(&str) -> Option<ResourceKey>,
+    lookup: &'a dyn Fn(u16, Option<&str>, &str) -> bool,
 }
 
 impl<'a> Reading<'a> {
     fn env<'e>(&'e self, remote: &'e dyn Fn(usize, Option<&str>) -> Truth) -> Env<'e> {
-        Env { zone: self.definitions.zone(), valuesets: self.definitions.lookup(), remote }
+        Env { zone: self.definitions.zone(), valuesets: self.lookup, remote }
     }
 
     fn held(&self, program: &Program, remotes: &[RemoteId]) -> Result<Held, Unreadable> {

@@ -5,13 +5,13 @@
 
 use super::{Form, Pick};
 use crate::fhirpath::Scalar;
-use crate::key::Keys;
 use crate::phi::Phi;
 use crate::time::{Instant, Moment, Period, Precision, Zone};
 use crate::timeline::Steps;
 use jiff::civil;
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
 /// One value that may be released.
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
@@ -24,13 +24,27 @@ pub struct Offer {
 #[derive(Clone, PartialEq, PartialOrd, Serialize, Deserialize)]
 pub enum Order {
     Text(Phi<String>),
-    Number(Decimal),
+    Number(#[serde(with = "decimal")] Decimal),
     Instant(Instant),
+}
+
+/// A decimal in its own 16 bytes: its crate's serde form needs a self-describing format.
+mod decimal {
+    use rust_decimal::Decimal;
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    pub fn serialize<S: Serializer>(number: &Decimal, serializer: S) -> Result<S::Ok, S::Error> {
+        number.serialize().serialize(serializer)
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Decimal, D::Error> {
+        <[u8; 16]>::deserialize(deserializer).map(Decimal::deserialize)
+    }
 }
 
 /// What one resource offers at each instant: of several values the first, or the latest by value.
 /// A value that cannot take the form is not offered.
-pub fn offers(scalars: &Steps<Vec<Scalar>>, form: Form, pick: Pick, zone: &Zone, keys: &Keys) -> Steps<Option<Offer>> {
+pub fn offers(scalars: &Steps<Vec<Scalar>>, form: Form, pick: Pick, zone: &Zone) -> Steps<Option<Offer>> {
     if form == Form::AgeBand {
         // Age moves with time by itself; the birth date does not.
         let birth = scalars.first().iter().find_map(|scalar| match scalar {
@@ -40,7 +54,7 @@ pub fn offers(scalars: &Steps<Vec<Scalar>>, form: Form, pick: Pick, zone: &Zone,
         return birth.map_or_else(|| Steps::always(None), |birth| age_bands(&birth, zone));
     }
     scalars.map(|scalars| {
-        let mut candidates = scalars.iter().filter_map(|scalar| offer(scalar, form, zone, keys));
+        let mut candidates = scalars.iter().filter_map(|scalar| offer(scalar, form, zone));
         match pick {
             Pick::First => candidates.next(),
             Pick::Latest => candidates.reduce(later),
@@ -53,7 +67,7 @@ pub fn later(a: Offer, b: Offer) -> Offer {
     if b.order.partial_cmp(&a.order) == Some(std::cmp::Ordering::Greater) { b } else { a }
 }
 
-fn offer(scalar: &Scalar, form: Form, zone: &Zone, keys: &Keys) -> Option<Offer> {
+fn offer(scalar: &Scalar, form: Form, zone: &Zone) -> Option<Offer> {
     let plain = text_of(scalar)?;
     let order = match scalar {
         Scalar::Moment(moment) => Order::Instant(moment.earliest(zone)),
@@ -66,10 +80,15 @@ fn offer(scalar: &Scalar, form: Form, zone: &Zone, keys: &Keys) -> Option<Offer>
         Form::Month => day_of(scalar, Precision::Month, zone)?.strftime("%Y-%m").to_string(),
         Form::Year => day_of(scalar, Precision::Year, zone)?.strftime("%Y").to_string(),
         Form::Zip3 => zip3(&plain)?,
-        Form::Hash => keys.value(&plain),
+        Form::Hash => digest(&plain),
         Form::AgeBand => return None,
     };
     Some(Offer { order, text: Phi::new(text) })
+}
+
+/// What stands for a hashed value until the recipient's key makes it that recipient's own.
+fn digest(plain: &str) -> String {
+    Sha256::digest(plain.as_bytes()).iter().map(|b| format!("{b:02x}")).collect()
 }
 
 fn text_of(scalar: &Scalar) -> Option<String> {
@@ -78,7 +97,7 @@ fn text_of(scalar: &Scalar) -> Option<String> {
         Scalar::Text(text) => text.clone(),
         Scalar::Integer(n) => n.to_string(),
         Scalar::Decimal(n) => n.to_string(),
-        Scalar::Moment(moment) => moment.to_string(),
+        Scalar::Moment(moment) => moment.written(),
         // A quantity or a time of day is not a released value (checked when the audience is read).
         _ => return None,
     })

@@ -95,6 +95,15 @@ impl MemberKey {
         Ok(Person::from_bytes(block.into()))
     }
 
+    /// A released value as this recipient alone knows it: 32 hex digits, the same for the same value.
+    pub fn hash(&self, text: &str) -> String {
+        let mut mac = self.check.clone();
+        mac.update(b"value");
+        mac.update(text.as_bytes());
+        let hash: [u8; 32] = mac.finalize().into_bytes().into();
+        hash[..16].iter().map(|b| format!("{b:02x}")).collect()
+    }
+
     fn check_of(&self, block: &[u8; 16]) -> Hmac<Sha256> {
         let mut mac = self.check.clone();
         mac.update(&self.id.to_be_bytes());

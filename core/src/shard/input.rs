@@ -2,10 +2,10 @@
 
 use crate::audience::{Channel, Evidence, Marks};
 use crate::consent::Consent;
-use crate::fhir::PatientFacts;
+use crate::fhir::Version;
+use crate::fhir::patient::PatientFacts;
 use crate::key::{Person, ResourceKey};
 use crate::time::Instant;
-use serde::{Deserialize, Serialize};
 
 use super::merge::Message;
 
@@ -44,16 +44,6 @@ pub struct Baseline {
 pub struct Watermark {
     pub source: String,
     pub complete_to: Instant,
-}
-
-/// A version's place in the order of its resource: its `meta.lastUpdated`, else its landing stamp, in microseconds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct Version(pub i64);
-
-impl Version {
-    pub const fn of(at: Instant) -> Version {
-        Version(at.micros())
-    }
 }
 
 /// A resource, reduced to what definitions, consent and release read of it.

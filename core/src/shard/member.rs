@@ -4,7 +4,7 @@ use super::merge::Parts;
 use super::Versions;
 use crate::audience::{Channel, Evidence, Marks};
 use crate::consent::Consent;
-use crate::fhir::PatientFacts;
+use crate::fhir::patient::PatientFacts;
 use crate::key::{Person, ResourceKey};
 use crate::time::Instant;
 use serde::{Deserialize, Serialize};

@@ -1,1 +1,32 @@
-//! shard
+//! The shard: one member at a time, from an input to what follows from it.
+//!
+//! In: a landing record's input, a member's state, the present instant as an argument. Out: the new state, events,
+//! messages to other members, claims, the next instant. Never here: I/O, a clock, a failure.
+
+mod decide;
+mod input;
+mod member;
+mod merge;
+mod outcome;
+mod owners;
+mod partition;
+mod read;
+mod release;
+mod replay;
+mod room;
+mod step;
+mod touched;
+mod versions;
+
+pub use input::{Baseline, Content, Control, Delete, Input, Preference, Put, Watermark};
+pub use member::{Emitted, Member, Suppression, Waiting};
+pub use merge::{HandOver, Message, Parts};
+pub use outcome::{Claim, Fact, Step, Told};
+pub use owners::{Owner, Ownership};
+pub use partition::{Broadcast, Partition, Shared};
+pub use read::{Origin, Reading};
+pub use release::Setting;
+pub use replay::{Arrival, What, replay};
+pub use room::{Happening, Room};
+pub use step::{Moment, step};
+pub use versions::Versions;

@@ -1,7 +1,7 @@
 //! What one step brings about, besides the new state.
 
 use super::merge::Message;
-use super::Version;
+use crate::fhir::Version;
 use crate::gate::Event;
 use crate::key::{Person, ResourceKey};
 use crate::time::Instant;

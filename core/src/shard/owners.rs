@@ -2,7 +2,8 @@
 //!
 //! In: claims and deletes, partitioned by resource. Out: `Delete`s for persons. Never here: what the resource says.
 
-use super::{Claim, Delete, Version};
+use crate::fhir::Version;
+use super::{Claim, Delete };
 use crate::key::{Person, ResourceKey};
 use serde::{Deserialize, Serialize};
 
@@ -74,11 +75,11 @@ mod tests {
 
     fn claim(version: i64, persons: &[u8]) -> Ownership {
         let persons = persons.iter().map(|n| person(*n)).collect();
-        Ownership::Claim(Claim { resource: ResourceKey::from_raw(7), version: Version(version), stamp: Instant::from_micros(0), persons })
+        Ownership::Claim(Claim { resource: ResourceKey::from_u64(7), version: Version(version), stamp: Instant::from_micros(0), persons })
     }
 
     fn delete(version: i64) -> Ownership {
-        Ownership::Delete { resource: ResourceKey::from_raw(7), version: Version(version) }
+        Ownership::Delete { resource: ResourceKey::from_u64(7), version: Version(version) }
     }
 
     /// Who was told to let go, and as of which version.

@@ -1,6 +1,7 @@
 //! What all members of a partition share: broadcast resources, baselines, watermarks.
 
-use super::{Baseline, Version, Watermark};
+use crate::fhir::Version;
+use super::{Baseline, Watermark};
 use crate::audience::{Marks, RemoteId};
 use crate::key::ResourceKey;
 use crate::time::{Instant, Span};

@@ -3,10 +3,11 @@
 //! In: definitions, keys, one resource. Out: a `Put` for each person, a broadcast resource, or a reason to quarantine.
 //! Never here: a person's other records.
 
-use super::{Content, Put, Shared, Version};
+use super::{Content, Put, Shared };
 use crate::audience::{self, Definitions, Look};
 use crate::consent::{self, Consent};
-use crate::fhir::{self, BROADCAST, BundleLinks, Peek, Target, Unreadable, json};
+use crate::fhir::compartment::BROADCAST;
+use crate::fhir::{self, BundleLinks, Peek, Target, Unreadable, Version, json};
 use crate::key::{Keys, Person, ResourceKey};
 use crate::time::Instant;
 use smallvec::SmallVec;
@@ -37,20 +38,21 @@ pub enum Reading {
 }
 
 impl Origin<'_> {
-    /// Reads one resource. `links` resolves references within its Bundle; `stamp` is its version where it names none.
+    /// Reads one resource. `given_id` is what its Bundle calls it where it has no id of its own, `links` resolves
+    /// references within that Bundle, `stamp` is its version where it names none.
     ///
     /// An error means that it cannot even be told whose or what it is.
-    pub fn read(&self, body: &[u8], links: Option<&BundleLinks>, stamp: Instant) -> Result<Reading, Unreadable> {
+    pub fn read(&self, body: &[u8], given_id: Option<&str>, links: Option<&BundleLinks>, stamp: Instant) -> Result<Reading, Unreadable> {
         json::check_depth(body)?;
         let peek = fhir::peek(body)?;
         if !self.definitions.reads(&peek.kind) {
             return Ok(Reading::Unread);
         }
-        let Some(id) = peek.id.as_deref().or_else(|| links.and_then(|links| links.own_id())) else {
-            return Err(Unreadable::Element { path: "id".into(), why: "is missing".into() });
+        let Some(id) = peek.id.as_deref().or(given_id) else {
+            return Err(Unreadable::Element { path: "id", why: "is missing" });
         };
         let key = self.keys.resource(self.namespace, &peek.kind, id);
-        let version = Version::of(peek.last_updated.unwrap_or(stamp));
+        let version = Version(peek.last_updated.unwrap_or(stamp).micros());
         if BROADCAST.contains(&peek.kind.as_ref()) {
             return self.shared(&peek, body, key, version);
         }
@@ -84,8 +86,10 @@ impl Origin<'_> {
     }
 
     fn with_target<T>(&self, text: &str, links: Option<&BundleLinks>, f: impl FnOnce(&str, &str) -> T) -> Option<T> {
-        let resolved = links.and_then(|links| links.resolve(text));
-        match fhir::target(resolved.as_deref().unwrap_or(text)) {
+        if let Some(reference) = links.and_then(|links| links.resolve(text)) {
+            return Some(f(reference.kind, reference.id));
+        }
+        match fhir::target(text) {
             Target::Resource(reference) => Some(f(reference.kind, reference.id)),
             Target::Contained(_) | Target::Uuid(_) | Target::Conditional { .. } | Target::Logical | Target::Unclear => None,
         }
@@ -107,12 +111,16 @@ impl Origin<'_> {
                 Some(None) => {}
                 None => {
                     let why = "is a reference that does not lead to a patient here; write it as Patient/<id>";
-                    return Err(Unreadable::Element { path: "the patient".into(), why: why.into() });
+                    return Err(Unreadable::Element { path: "the patient", why });
                 }
             }
         }
+        if peek.patients_unclear {
+            let why = "is a reference that cannot be followed; write it as Patient/<id>";
+            return Err(Unreadable::Element { path: "the patient", why });
+        }
         if persons.is_empty() && peek.kind == "Consent" {
-            return Err(Unreadable::Element { path: "patient".into(), why: "is missing: nobody's consent".into() });
+            return Err(Unreadable::Element { path: "patient", why: "is missing: nobody's consent" });
         }
         Ok(persons)
     }
@@ -129,11 +137,11 @@ impl Origin<'_> {
             "Patient" => {
                 let tree = json::parse(body)?;
                 let Look { evidence, marks } = audience::look_at(definitions, peek, &tree, key_of)?;
-                let patient = fhir::read_patient(&tree, definitions.zone())?;
+                let patient = fhir::patient::read_patient(&tree, definitions.zone())?;
                 let person = |text: &String| {
                     let found = self.with_target(text, links, |kind, id| (kind == "Patient").then(|| self.keys.person(self.namespace, id)));
                     let why = "names a patient that cannot be told";
-                    found.flatten().ok_or(Unreadable::Element { path: "Patient.link.other".into(), why: why.into() })
+                    found.flatten().ok_or(Unreadable::Element { path: "Patient.link.other", why })
                 };
                 let replaces = patient.replaces.iter().map(person).collect::<Result<Vec<_>, _>>()?;
                 let replaced_by = patient.replaced_by.first().map(person).transpose()?;
@@ -157,7 +165,7 @@ impl Origin<'_> {
     fn stand_in(&self, kind: &str) -> Content {
         let mut content = Content { evidence: audience::unknown(self.definitions, kind), ..Content::default() };
         match kind {
-            "Patient" => content.patient = Some(Box::new(fhir::PatientFacts::unreadable())),
+            "Patient" => content.patient = Some(Box::new(fhir::patient::PatientFacts::unreadable())),
             "Consent" => content.consent = Some(Box::new(Consent::unreadable())),
             _ => {}
         }

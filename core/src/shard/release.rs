@@ -3,11 +3,12 @@
 //! In: definitions and one member. Out: a `Release` an audience. Never here: what was told before.
 
 use super::{Broadcast, Member, Versions, member};
-use crate::audience::{self, Audience, Channel, Communication, Definitions, Marks, Offer, Pick, Remuneration, Times, View};
+use crate::audience::{self, Audience, Channel, Communication, Definitions, Form, Marks, Offer, Pick, Remuneration, Times, View};
 use crate::consent::{self, Basis, Cause, Consent, Decision, Labels, Permission, Purpose, Question, Recipient, Unresolved};
-use crate::fhir::{Birth, PatientFacts};
-use crate::gate::{Closed, Reach, Release};
-use crate::key::{Keys, MemberKey, Person, ResourceKey};
+use crate::fhir::patient::{Birth, PatientFacts};
+use crate::gate::{Closed, MemberKey, Reach, Release};
+use crate::key::{Keys, Person, ResourceKey};
+use crate::phi::Phi;
 use crate::time::{Instant, Period, Span};
 use crate::timeline::{Steps, Timeline, Truth};
 use std::borrow::Cow;
@@ -83,7 +84,7 @@ impl<'a> Desk<'a> {
             running,
             channels: definition.channels.as_ref().map(|channels| self.reaches(channels, recipient, decision)),
             suppressed: definition.channels.is_none() && [Channel::Email, Channel::Sms].into_iter().any(opted_out),
-            values: definition.release.iter().map(|released| self.value(released.value, decision)).collect(),
+            values: definition.release.iter().map(|released| self.value(released.value, decision, question.0)).collect(),
         }
     }
 
@@ -232,8 +233,8 @@ impl<'a> Desk<'a> {
         channels.iter().map(reach).collect()
     }
 
-    fn value(&self, id: audience::ValueId, decision: &Steps<Decision>) -> Steps<Option<Offer>> {
-        let pick = self.setting.definitions.catalogue.values[usize::from(id)].pick;
+    fn value(&self, id: audience::ValueId, decision: &Steps<Decision>, recipient: usize) -> Steps<Option<Offer>> {
+        let audience::Value { pick, form, .. } = &self.setting.definitions.catalogue.values[usize::from(id)];
         let mut best: Steps<Option<Offer>> = Steps::always(None);
         for (position, (_, evidence)) in self.evidence.iter().enumerate() {
             let Some((_, offers)) = evidence.values.iter().find(|(value, _)| *value == id) else { continue };
@@ -243,12 +244,19 @@ impl<'a> Desk<'a> {
                 _ => Cow::Owned(offers.zip(&hidden, |offer, hidden| if *hidden { None } else { offer.clone() })),
             };
             best = best.zip(&told, |best, other| match (best, other) {
-                (Some(a), Some(b)) if pick == Pick::Latest => Some(audience::later(a.clone(), b.clone())),
+                (Some(a), Some(b)) if *pick == Pick::Latest => Some(audience::later(a.clone(), b.clone())),
                 (Some(first), _) => Some(first.clone()),
                 (None, other) => other.clone(),
             });
         }
-        best
+        match form {
+            Form::Hash => {
+                let key = &self.setting.member_keys[recipient];
+                let own = |offer: &Offer| Offer { text: Phi::new(key.hash(offer.text.reveal())), ..offer.clone() };
+                best.map(|offer| offer.as_ref().map(own))
+            }
+            Form::AsIs | Form::Month | Form::Year | Form::AgeBand | Form::Zip3 => best,
+        }
     }
 }
 

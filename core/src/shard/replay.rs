@@ -2,7 +2,8 @@
 //!
 //! In: arrivals with their instants. Out: every event up to an instant. Never here: files, or the present.
 
-use super::{Happening, Input, Preference, Put, Room, Shared, Version};
+use crate::fhir::Version;
+use super::{Happening, Input, Preference, Put, Room, Shared };
 use crate::key::{Person, ResourceKey};
 use crate::time::Instant;
 use smallvec::SmallVec;

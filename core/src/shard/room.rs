@@ -5,9 +5,11 @@
 
 use super::release::Setting;
 use super::step::{Moment, step};
-use super::{Baseline, Broadcast, Delete, Fact, Input, Member, Message, Owner, Ownership, Partition, Shared, Told, Version, Versions};
+use crate::fhir::Version;
+use super::{Baseline, Broadcast, Delete, Fact, Input, Member, Message, Owner, Ownership, Partition, Shared, Told, Versions};
 use crate::audience::Definitions;
-use crate::key::{Keys, MemberKey, Person, ResourceKey};
+use crate::gate::MemberKey;
+use crate::key::{Keys, Person, ResourceKey};
 use crate::time::Instant;
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 

@@ -236,7 +236,7 @@ fn claim(person: Person, member: &mut Member, accepted: Accepted, put: &Put, sta
 
 fn digest_of(persons: &[Person]) -> u64 {
     // FNV-1a: it only has to notice a change.
-    let bytes = persons.iter().flat_map(|person| person.bytes());
+    let bytes = persons.iter().flat_map(|person| *person.as_bytes());
     bytes.fold(0xcbf2_9ce4_8422_2325, |sum, byte| (sum ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3))
 }
 

@@ -1,6 +1,6 @@
 //! Which version of each resource a member has seen: 16 bytes a resource, kept apart from the member's state.
 
-use super::Version;
+use crate::fhir::Version;
 use crate::key::ResourceKey;
 use serde::{Deserialize, Serialize};
 

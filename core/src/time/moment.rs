@@ -97,6 +97,26 @@ impl Moment {
         Ok(Moment { local: day.at(0, 0, 0, 0), precision, offset: None })
     }
 
+    /// As FHIR writes it, to its own precision. Not `Display`: a date is a patient's, and is written only on purpose.
+    pub fn written(&self) -> String {
+        let form = match self.precision {
+            Precision::Year => "%Y",
+            Precision::Month => "%Y-%m",
+            Precision::Day => "%Y-%m-%d",
+            Precision::Minute => "%Y-%m-%dT%H:%M",
+            Precision::Second => "%Y-%m-%dT%H:%M:%S%.f",
+        };
+        let local = self.local.strftime(form);
+        match self.offset {
+            None => local.to_string(),
+            Some(0) => format!("{local}Z"),
+            Some(seconds) => {
+                let (sign, minutes) = (if seconds < 0 { '-' } else { '+' }, seconds.abs() / 60);
+                format!("{local}{sign}{:02}:{:02}", minutes / 60, minutes % 60)
+            }
+        }
+    }
+
     pub fn has_time(&self) -> bool {
         self.precision >= Precision::Minute
     }
@@ -167,6 +187,13 @@ mod tests {
         ] {
             let moment = Moment::parse(text).expect(text);
             assert_eq!((moment.earliest(&zone).to_string().as_str(), moment.past(&zone).to_string().as_str()), (earliest, past), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_moment_is_written_as_it_was_read() {
+        for text in ["2026", "2026-03", "2026-03-08", "2026-03-08T10:00:00Z", "2026-03-08T10:00:00.5-05:30", "2026-03-08T10:00:00", "0045-01-02"] {
+            assert_eq!(Moment::parse(text).expect(text).written(), text);
         }
     }
 

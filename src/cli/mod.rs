@@ -1,0 +1,90 @@
+//! The commands, one file each.
+//!
+//! In: arguments, files, a terminal. Out: text for people, `--json` for machines, an exit code.
+//! Never here: a decision about a patient; those are the core's.
+
+mod check;
+mod demo;
+mod feed;
+mod output;
+pub mod rehearsal;
+mod simulate;
+mod test;
+
+use crate::config::{Mappings, load_mappings, render};
+use clap::{Parser, Subcommand};
+use std::path::Path;
+
+/// The guarded crossing from clinical data to consented audience events.
+#[derive(Parser, Debug)]
+#[command(name = "footbridge", version, about, max_term_width = 100)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand, Debug)]
+enum Command {
+    /// Tell the story of an invented hospital: who enters an audience, who leaves, and why
+    Demo(demo::Demo),
+    /// Show every problem in the mappings, with its place and a way out
+    Check(check::Check),
+    /// Run the stories that stand beside the audiences
+    Test(test::Test),
+    /// Work off recorded resources and print each event that they would have brought about
+    Simulate(simulate::Simulate),
+}
+
+/// What the shell is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exit {
+    Ok = 0,
+    /// Something that was looked at is not right.
+    Problems = 1,
+    Usage = 2,
+    /// The command itself could not do its work.
+    Failed = 3,
+}
+
+/// Runs the program's command line.
+pub fn main() -> Exit {
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            let asked = !error.use_stderr();
+            // A closed pipe is no reason to fail twice.
+            let _ = error.print();
+            return if asked { Exit::Ok } else { Exit::Usage };
+        }
+    };
+    let done = match arguments.command {
+        Command::Demo(args) => demo::run(&args),
+        Command::Check(args) => check::run(&args),
+        Command::Test(args) => test::run(&args),
+        Command::Simulate(args) => simulate::run(&args),
+    };
+    match done {
+        Ok(exit) => exit,
+        Err(error) if is_broken_pipe(&error) => Exit::Ok,
+        Err(error) => {
+            eprintln!("footbridge: {error:#}");
+            Exit::Failed
+        }
+    }
+}
+
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    let io = error.chain().find_map(|cause| cause.downcast_ref::<std::io::Error>());
+    io.is_some_and(|io| io.kind() == std::io::ErrorKind::BrokenPipe)
+}
+
+/// Loads mappings; where they are wrong, prints all problems and gives `None`. Warnings are for `check`.
+fn load(folder: &Path) -> anyhow::Result<Option<Mappings>> {
+    let (mappings, problems) = load_mappings(folder)?;
+    let errors: Vec<_> = problems.into_iter().filter(|problem| problem.is_error()).collect();
+    if errors.is_empty() {
+        return Ok(mappings);
+    }
+    eprint!("{}", render::text(folder, &errors));
+    Ok(None)
+}
