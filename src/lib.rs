@@ -1,0 +1,8 @@
+//! Footbridge: the program around the core.
+//!
+//! In: files, flags, sockets. Out: what the core decided, on topics, terminals and pages.
+//! Never here: a decision about a person; those are the core's.
+
+#![forbid(unsafe_code)]
+
+pub mod config;
