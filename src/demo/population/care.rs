@@ -65,18 +65,19 @@ pub fn live(person: &Person, dice: &mut Dice, window: &Window, chart: &mut Chart
     }
 }
 
-/// The first visit, some before the window, and within it about two a year, most of them booked ahead.
+/// The first visit, some before the window, and within it about two a year for most and one in three years for the others;
+/// most are booked ahead.
 fn visits(person: &Person, dice: &mut Dice, window: &Window, chart: &mut Chart) {
     let first_visit = encounter(chart, "finished", "AMB", COMPLAINT, person.joined);
     chart.put(at(person.joined, 16, 0), first_visit);
-    let careful = dice.percent(70);
+    let careful = dice.percent(65);
     let mut day = person.joined.max(window.day(-dice.between(30, 1400)));
     loop {
-        day = days_after(day, dice.between(60, 300));
+        day = days_after(day, if careful { dice.between(60, 280) } else { dice.between(400, 1600) });
         if day >= window.day(window.length) {
             return;
         }
-        let reason = if careful && dice.percent(50) { CHECK_UP } else { COMPLAINT };
+        let reason = if dice.percent(if careful { 70 } else { 30 }) { CHECK_UP } else { COMPLAINT };
         if day < window.first {
             let visit = encounter(chart, "finished", "AMB", reason, day);
             chart.put(at(day, 17, 0), visit);
@@ -132,13 +133,13 @@ fn mammograms(person: &Person, dice: &mut Dice, window: &Window, chart: &mut Cha
     }
 }
 
-/// Each October or November.
+/// Each year from the middle of September to the end of October.
 fn influenza(person: &Person, dice: &mut Dice, window: &Window, chart: &mut Chart) {
-    let willing = dice.percent(75);
+    let willing = dice.percent(80);
     let years = window.first.year() - 1..=window.day(window.length).year();
     for year in years {
-        let Ok(opens) = Date::new(year, 10, 1) else { continue };
-        let day = days_after(opens, dice.between(0, 60));
+        let Ok(opens) = Date::new(year, 9, 15) else { continue };
+        let day = days_after(opens, dice.between(0, 45));
         let fate = dice.between(0, 99);
         if day <= person.joined || !willing || fate >= 90 {
             continue;
