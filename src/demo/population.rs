@@ -17,6 +17,7 @@ use footbridge_core::time::{Instant, Zone};
 use jiff::ToSpan;
 use jiff::civil::Date;
 use person::Person;
+use std::fmt;
 
 /// The zone of `mappings/policy.yaml`: where a birthday begins.
 const ZONE: &str = "America/Chicago";
@@ -32,6 +33,13 @@ pub struct Arrival {
     pub json: String,
 }
 
+/// The size only: what is invented looks like what is not, and is treated alike.
+impl fmt::Debug for Arrival {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {} bytes", self.at, self.json.len())
+    }
+}
+
 /// What a named person is there to show.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Role {
@@ -45,6 +53,7 @@ pub enum Role {
     CutOff,
 }
 
+#[derive(Debug)]
 pub struct Scene {
     pub role: Role,
     /// The id of the Patient; the same for every seed.

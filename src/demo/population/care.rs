@@ -203,7 +203,7 @@ fn plan(dice: &mut Dice, window: &Window, chart: &mut Chart, since: Date) {
 
 /// A worn joint, a medicine against it or scores of pain, and for a few a new joint.
 pub fn joint_pain(dice: &mut Dice, chart: &mut Chart, since: Date, window: &Window) {
-    let joint: &str = *dice.pick(&["239873007", "239872002", "396275006"]);
+    let joint = *dice.pick(&["239873007", "239872002", "396275006"]);
     diagnose(chart, since, joint, None);
     if dice.percent(60) {
         naproxen(chart, since);
