@@ -5,6 +5,5 @@
 
 #![forbid(unsafe_code)]
 
-pub mod cli;
 pub mod config;
 pub mod demo;

@@ -25,6 +25,7 @@ const CODED: [&str; 10] = [
 
 pub struct Vocabulary {
     sets: ValueSets,
+    count: u16,
     sensitive: Vec<u16>,
 }
 
@@ -32,8 +33,9 @@ impl Vocabulary {
     /// `patterns` name value sets; `*` stands for any run of characters.
     pub fn new(sets: ValueSets, patterns: &[String]) -> Vocabulary {
         let matches = |name: &str| patterns.iter().any(|pattern| matches_pattern(pattern, name));
-        let sensitive = sets.names().filter(|(_, name)| matches(name)).map(|(index, _)| index).collect();
-        Vocabulary { sets, sensitive }
+        let count = sets.names().count() as u16;
+        let sensitive = (0..count).filter(|set| matches(sets.name(*set))).collect();
+        Vocabulary { sets, count, sensitive }
     }
 
     pub fn sets(&self) -> &ValueSets {
@@ -53,7 +55,9 @@ impl Vocabulary {
         let mut found = SmallVec::new();
         for element in CODED {
             let Some(value) = json::get(tree, element)? else { continue };
-            codings(value, &mut |system, code| self.sets.each_with(system, code, &mut |set| found.push(set)))?;
+            codings(value, &mut |system, code| {
+                found.extend((0..self.count).filter(|set| self.sets.contains(*set, system, code)));
+            })?;
         }
         found.sort_unstable();
         found.dedup();

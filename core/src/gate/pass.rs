@@ -141,6 +141,7 @@ impl Closed {
             | Closed::NoLongerQualified
             | Closed::DefinitionChanged
             | Closed::AudienceEnded
+            | Closed::Inactive
             | Closed::HeldBack => Leave::Ended,
         }
     }

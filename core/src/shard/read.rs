@@ -62,7 +62,10 @@ impl Origin<'_> {
             return Ok(Reading::Unread);
         }
         let (content, unreadable) = match self.content(&peek, body, &key_of, links) {
-            Ok(content) => (content, None),
+            Ok(mut content) => {
+                let noted = content.patient.as_mut().and_then(|patient| patient.noted.drain(..).next());
+                (content, noted)
+            }
             Err(unreadable) => (self.stand_in(&peek.kind), Some(unreadable)),
         };
         let mut shared: Vec<Person> = persons.iter().map(|(person, _)| *person).collect();

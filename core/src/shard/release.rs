@@ -5,7 +5,7 @@
 use super::{Broadcast, Member, Versions, member};
 use crate::audience::{self, Audience, Channel, Communication, Definitions, Form, Marks, Offer, Pick, Remuneration, Times, View};
 use crate::consent::{self, Basis, Cause, Consent, Decision, Labels, Permission, Purpose, Question, Recipient, Unresolved};
-use crate::fhir::patient::{Birth, PatientFacts};
+use crate::fhir::patient::{self, Birth, PatientFacts};
 use crate::gate::{Closed, MemberKey, Reach, Release};
 use crate::key::{Keys, Person, ResourceKey};
 use crate::phi::Phi;
@@ -93,8 +93,13 @@ impl<'a> Desk<'a> {
         if self.member.erased {
             return Some(Closed::Erased);
         }
-        if self.member.survivor().is_some() {
+        let patient = self.member.patient.as_deref();
+        // A link that cannot be followed may say that another record stands for this one.
+        if self.member.survivor().is_some() || patient.is_some_and(|patient| patient.link_unclear) {
             return Some(Closed::Merged);
+        }
+        if patient.is_some_and(|patient| patient.active == Some(false)) {
+            return Some(Closed::Inactive);
         }
         if cycle {
             return Some(Closed::MergePending);
@@ -221,9 +226,9 @@ impl<'a> Desk<'a> {
         let reach = |channel: &Channel| {
             let address = match &self.member.patient {
                 None => Steps::always(None),
-                Some(patient) => patient.address(*channel).map(|place| place.map(|place| patient.contacts[place].value.clone())),
+                Some(patient) => patient.reach(way(*channel)).map(|place| place.map(|place| patient.contacts[usize::from(place)].value.clone())),
             };
-            let permitted = match policy.channel(*channel).permission {
+            let permitted = match consent::channel_rule(policy, *channel).permission {
                 Permission::ContactOnFile => Steps::always(true),
                 Permission::Permit => decision.map(|decision| decision.outcome == consent::Outcome::Permit),
                 Permission::WrittenPermit => decision.map(|decision| decision.written),
@@ -257,6 +262,13 @@ impl<'a> Desk<'a> {
             }
             Form::AsIs | Form::Month | Form::Year | Form::AgeBand | Form::Zip3 => best,
         }
+    }
+}
+
+fn way(channel: Channel) -> patient::Reach {
+    match channel {
+        Channel::Email => patient::Reach::Email,
+        Channel::Sms => patient::Reach::Sms,
     }
 }
 

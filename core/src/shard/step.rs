@@ -124,6 +124,7 @@ fn stops_at_once(closed: Closed) -> bool {
         | Closed::Minor => true,
         Closed::Merged
         | Closed::MergePending
+        | Closed::Inactive
         | Closed::Unreachable
         | Closed::NoLongerQualified
         | Closed::DefinitionChanged
