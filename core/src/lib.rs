@@ -11,7 +11,6 @@ pub mod document;
 pub mod fhir;
 pub mod fhirpath;
 pub mod gate;
-pub mod key;
 pub mod phi;
 pub mod key;
 pub mod problem;

@@ -1,5 +1,6 @@
 //! The validated form of `audiences/*.yaml` (see docs/audiences.md). It cannot be wrong: only `read` makes it.
 
+use crate::consent::{ChannelRule, Policy};
 use crate::fhirpath::Program;
 use crate::time::{Instant, Span};
 
@@ -149,6 +150,14 @@ impl Channel {
         match self {
             Channel::Email => "email",
             Channel::Sms => "sms",
+        }
+    }
+
+    /// What the policy asks of this channel.
+    pub const fn rule(self, policy: &Policy) -> ChannelRule {
+        match self {
+            Channel::Email => policy.channels.email,
+            Channel::Sms => policy.channels.sms,
         }
     }
 }

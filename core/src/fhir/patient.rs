@@ -109,6 +109,22 @@ pub fn read_patient(patient: &Value, zone: &Zone) -> Result<PatientFacts, Unread
 }
 
 impl PatientFacts {
+    /// What stands for a Patient that could not be read: nobody is known to live or to be reached.
+    pub fn unreadable() -> PatientFacts {
+        PatientFacts {
+            birth: Birth::Unreadable,
+            alive: Steps::always(false),
+            contacts: Vec::new(),
+            states: Vec::new(),
+            replaced_by: Vec::new(),
+            replaces: Vec::new(),
+            link_unclear: true,
+            identifiers: Vec::new(),
+            active: Some(false),
+            noted: Vec::new(),
+        }
+    }
+
     /// The contact to use at each instant, as an index of `contacts`: valid then, not old, of the lowest rank, else the first.
     pub fn reach(&self, by: Reach) -> Steps<Option<u16>> {
         let mut candidates: Vec<(u8, u32, u16)> = Vec::new();

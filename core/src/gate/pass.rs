@@ -113,7 +113,7 @@ fn fill(event: &mut Event, shown: Shown, audience: &Audience, policy: &Policy) {
 }
 
 fn address_of(channel: Channel, address: Phi<String>, policy: &Policy) -> Address {
-    let hours = policy.channel(channel).hours;
+    let hours = channel.rule(policy).hours;
     Address {
         address,
         zone: hours.map(|_| policy.organisation.zone.name().to_owned()),

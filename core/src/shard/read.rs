@@ -25,11 +25,13 @@ pub enum Reading {
     Unread,
     Shared {
         key: ResourceKey,
+        last_updated: Option<Instant>,
         shared: Shared,
     },
     About {
         /// With the Patient id of each. Never empty.
         persons: SmallVec<[(Person, String); 1]>,
+        last_updated: Option<Instant>,
         put: Box<Put>,
         /// An element that something here reads could not be read: the record goes to quarantine as well, and what
         /// stands in `put` is possible and never sure.
@@ -73,14 +75,15 @@ impl Origin<'_> {
         if shared.len() == 1 {
             shared.clear();
         }
-        Ok(Reading::About { persons, put: Box::new(Put { key, version, more: false, shared, content }), unreadable })
+        let last_updated = peek.last_updated;
+        Ok(Reading::About { persons, last_updated, put: Box::new(Put { key, version, more: false, shared, content }), unreadable })
     }
 
     fn shared(&self, peek: &Peek, body: &[u8], key: ResourceKey, version: Version) -> Result<Reading, Unreadable> {
         let tree = json::parse(body)?;
         let Look { marks, .. } = audience::look_at(self.definitions, peek, &tree, &|_| None)?;
         let answers = audience::answers(self.definitions, &peek.kind, &tree)?;
-        Ok(Reading::Shared { key, shared: Shared { version, marks, answers, deleted: false } })
+        Ok(Reading::Shared { key, last_updated: peek.last_updated, shared: Shared { version, marks, answers, deleted: false } })
     }
 
     /// The resource that a reference's text means. `None` where it cannot be told.

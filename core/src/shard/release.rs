@@ -228,7 +228,7 @@ impl<'a> Desk<'a> {
                 None => Steps::always(None),
                 Some(patient) => patient.reach(way(*channel)).map(|place| place.map(|place| patient.contacts[usize::from(place)].value.clone())),
             };
-            let permitted = match consent::channel_rule(policy, *channel).permission {
+            let permitted = match channel.rule(policy).permission {
                 Permission::ContactOnFile => Steps::always(true),
                 Permission::Permit => decision.map(|decision| decision.outcome == consent::Outcome::Permit),
                 Permission::WrittenPermit => decision.map(|decision| decision.written),
@@ -304,8 +304,8 @@ fn closed(cause: Cause) -> Closed {
 /// never, with a partial one as the youngest that it allows.
 fn adult(patient: &PatientFacts, definitions: &Definitions) -> Timeline {
     let minors = &definitions.policy.minors;
-    let by_state = patient.states.iter().filter_map(|state| minors.by_state.get(state));
-    let years = by_state.fold(minors.majority, |most, years| most.max(*years));
+    let by_state = minors.by_state.iter().filter(|(state, _)| patient.states.contains(state));
+    let years = by_state.fold(minors.majority, |most, (_, years)| most.max(*years));
     let birth = match &patient.birth {
         Birth::Known(moment) => moment,
         Birth::Absent | Birth::Unreadable => return Steps::always(false),

@@ -3,11 +3,11 @@
 //! In: arrivals with their instants. Out: every event up to an instant. Never here: files, or the present.
 
 use crate::fhir::Version;
-use super::{Happening, Input, Preference, Put, Room, Shared };
+use super::{Delete, Happening, Input, Preference, Put, Room, Shared};
 use crate::key::{Person, ResourceKey};
 use crate::time::Instant;
-use smallvec::SmallVec;
-use std::collections::HashMap;
+use smallvec::{SmallVec, smallvec};
+use std::collections::HashSet;
 
 /// One thing that arrives.
 pub struct Arrival {
@@ -44,34 +44,39 @@ pub fn replay(room: &mut Room, source: &str, first: Vec<Arrival>, later: Vec<Arr
     out
 }
 
-/// `open`: the group's end is told by what follows it.
-fn group(room: &mut Room, whole: impl Iterator<Item = What>, at: Instant, open: bool, out: &mut Vec<Happening>) {
-    let mut inputs: Vec<(Person, Input)> = Vec::new();
-    let mut deletes = Vec::new();
+/// Applies what belongs together, then compares each person once. `open`: what follows compares.
+fn group(room: &mut Room, whole: impl ExactSizeIterator<Item = What>, at: Instant, open: bool, out: &mut Vec<Happening>) {
+    let more = open || whole.len() > 1;
+    let mut persons = Vec::new();
     for what in whole {
-        match what {
-            What::Put { persons, put } => inputs.extend(persons.into_iter().map(|person| (person, Input::Put(put.clone())))),
-            What::Shared { key, shared } => room.share(key, shared, at, out),
-            What::Delete { key, version } => deletes.push((key, version)),
-            What::Preference { person, preference } => inputs.push((person, Input::Preference(preference))),
+        let (whose, input) = match what {
+            What::Shared { key, shared } => {
+                room.share(key, shared, at, out);
+                continue;
+            }
+            What::Delete { key, version } => {
+                for (person, delete) in room.deletes(key, version) {
+                    persons.push(person);
+                    room.put(person, at, Input::Delete(Delete { more, ..delete }), out);
+                }
+                continue;
+            }
+            What::Put { persons, put } => (persons, Input::Put(Box::new(Put { more, ..*put }))),
+            What::Preference { person, preference } => (smallvec![person], Input::Preference(preference)),
+        };
+        persons.extend(whose.iter().copied());
+        for person in whose {
+            room.put(person, at, input.clone(), out);
         }
     }
-    // The owners learn of a delete after the claims of what stands before it in the log; within a group the
-    // versions decide, so the delete may be heard now.
-    for (key, version) in deletes {
-        inputs.extend(room.deletes(key, version).into_iter().map(|(person, delete)| (person, Input::Delete(delete))));
+    if !more || open {
+        return;
     }
-    let mut last: HashMap<Person, usize> = HashMap::new();
-    if !open {
-        last.extend(inputs.iter().enumerate().map(|(place, (person, _))| (*person, place)));
-    }
-    for (place, (person, mut input)) in inputs.into_iter().enumerate() {
-        let more = open || last.get(&person) != Some(&place);
-        match &mut input {
-            Input::Put(put) => put.more = more,
-            Input::Delete(delete) => delete.more = more,
-            Input::Preference(_) | Input::Message(_) | Input::Erase | Input::Review | Input::Tick => {}
+    // In the order in which they first stood in the group.
+    let mut seen = HashSet::new();
+    for person in persons {
+        if seen.insert(person) {
+            room.put(person, at, Input::Tick, out);
         }
-        room.put(person, at, input, out);
     }
 }

@@ -1,0 +1,244 @@
+//! From files to arrivals: read on several threads, put in order of time.
+//!
+//! In: files, when their resources arrive. Out: the baseline and what comes later, and each record that was refused.
+//! Never here: what an arrival brings about.
+
+use super::rehearsal::{Engine, Patients};
+use crate::source::{Blocks, Limits, Record};
+use clap::ValueEnum;
+use footbridge_core::fhir::bundle::{self, Bundle, Change};
+use footbridge_core::fhir::{BundleLinks, Unreadable, Version, peek};
+use footbridge_core::shard::{Arrival, Reading, What};
+use footbridge_core::time::Instant;
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Arrive {
+    /// All files arrive at the start, as one group that is its own baseline
+    Start,
+    /// Each resource arrives at its meta.lastUpdated; those without, or earlier, at the start as the baseline
+    LastUpdated,
+}
+
+pub struct Feed {
+    pub from: Instant,
+    pub until: Instant,
+    pub arrive: Arrive,
+    pub threads: usize,
+}
+
+/// What the files held.
+#[derive(Default)]
+pub struct Fed {
+    pub first: Vec<Arrival>,
+    /// In order of time; what has one instant in the order of files and lines.
+    pub later: Vec<Arrival>,
+    pub refusals: Vec<Refusal>,
+    pub patients: Patients,
+    pub counts: Counts,
+}
+
+#[derive(Debug, Default, Clone, Copy)]
+pub struct Counts {
+    pub resources: u64,
+    /// Of types that nothing reads, or about no patient.
+    pub unread: u64,
+    /// Changes that say nothing of a resource.
+    pub skipped: u64,
+    /// At or after the end.
+    pub too_late: u64,
+}
+
+/// A record, or an entry of one, that could not be read.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Refusal {
+    pub file: PathBuf,
+    /// From 1; 0 where the file as a whole is meant.
+    pub line: u64,
+    /// From 1, where the line is a Bundle.
+    pub entry: Option<usize>,
+    pub reason: String,
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.file.display())?;
+        if self.line > 0 {
+            write!(f, ":{}", self.line)?;
+        }
+        if let Some(entry) = self.entry {
+            write!(f, " entry {entry}")?;
+        }
+        write!(f, "  {}", self.reason)
+    }
+}
+
+pub fn threads() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
+
+/// What one block gave, with its place in the order.
+#[derive(Default)]
+struct Part {
+    number: usize,
+    items: Vec<Item>,
+    refusals: Vec<Refusal>,
+    patients: Patients,
+    counts: Counts,
+}
+
+struct Item {
+    /// `None`: at the start.
+    at: Option<Instant>,
+    group: u64,
+    what: What,
+}
+
+/// Reads all files. `progress` hears how many of their bytes were read.
+pub fn read(engine: &Engine, feed: &Feed, files: &[PathBuf], progress: &(dyn Fn(u64, u64) + Sync)) -> Fed {
+    let blocks = Blocks::open(files.to_vec(), Limits::default());
+    let how_far = blocks.progress();
+    let blocks = Mutex::new(blocks.enumerate());
+    let work = || {
+        let mut parts = Vec::new();
+        loop {
+            // Whoever is free reads the next block; decoding, the longer work, goes on beside it.
+            let next = blocks.lock().unwrap_or_else(PoisonError::into_inner).next();
+            let Some((number, block)) = next else { return parts };
+            let mut part = Part { number, ..Part::default() };
+            for (place, record) in block.records().enumerate() {
+                let group = (number as u64) << 32 | place as u64;
+                match record {
+                    Ok(record) => decode(engine, feed, files, &record, group, &mut part),
+                    Err(refused) => {
+                        let file = files[refused.file].clone();
+                        part.refusals.push(Refusal { file, line: refused.line, entry: None, reason: refused.why.to_string() });
+                    }
+                }
+            }
+            parts.push(part);
+            progress(how_far.read(), how_far.total);
+        }
+    };
+    let mut parts = match feed.threads {
+        0 | 1 => work(),
+        threads => std::thread::scope(|scope| {
+            let workers: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
+            workers.into_iter().flat_map(|worker| worker.join().expect("a worker does not panic")).collect()
+        }),
+    };
+    parts.sort_by_key(|part| part.number);
+    gather(feed, parts)
+}
+
+fn gather(feed: &Feed, parts: Vec<Part>) -> Fed {
+    let mut fed = Fed::default();
+    for part in parts {
+        fed.refusals.extend(part.refusals);
+        fed.patients.join(part.patients);
+        fed.counts.resources += part.counts.resources;
+        fed.counts.unread += part.counts.unread;
+        fed.counts.skipped += part.counts.skipped;
+        for Item { at, group, what } in part.items {
+            match at.filter(|at| feed.arrive == Arrive::LastUpdated && *at >= feed.from) {
+                None => fed.first.push(Arrival { at: feed.from, group, what }),
+                Some(at) if at >= feed.until => fed.counts.too_late += 1,
+                Some(at) => fed.later.push(Arrival { at, group, what }),
+            }
+        }
+    }
+    // Stable: equal instants keep the order of arguments and lines.
+    fed.later.sort_by_key(|arrival| arrival.at);
+    fed
+}
+
+fn decode(engine: &Engine, feed: &Feed, files: &[PathBuf], record: &Record, group: u64, part: &mut Part) {
+    let refuse = |entry: Option<usize>, reason: Unreadable| Refusal {
+        file: files[record.file].clone(),
+        line: record.line,
+        entry: entry.map(|entry| entry + 1),
+        reason: reason.to_string(),
+    };
+    let is_bundle = match peek::kind(record.bytes) {
+        Ok(kind) => kind == "Bundle",
+        Err(reason) => {
+            part.refusals.push(refuse(None, reason));
+            return;
+        }
+    };
+    if !is_bundle {
+        part.counts.resources += 1;
+        if let Some(reason) = put(engine, feed, record.bytes, None, None, group, part) {
+            part.refusals.push(refuse(None, reason));
+        }
+        return;
+    }
+    let bundle = match bundle::read(record.bytes) {
+        Ok(bundle) => bundle,
+        Err(reason) => {
+            part.refusals.push(refuse(None, reason));
+            return;
+        }
+    };
+    let links = BundleLinks::new(&bundle, record.bytes);
+    for entry in &bundle.entries {
+        let refused = match &entry.change {
+            Change::Put { id, bytes, .. } => {
+                part.counts.resources += 1;
+                put(engine, feed, bytes, id.as_deref(), Some(&links), group, part)
+            }
+            Change::Delete { kind, id } => {
+                let at = entry.last_modified.or_else(|| next_instant(&bundle, entry.index)).unwrap_or(feed.until);
+                let version = Version(entry.last_modified.unwrap_or(if feed.arrive == Arrive::Start { feed.from } else { at }).micros());
+                let key = engine.resource(kind, id);
+                part.items.push(Item { at: Some(at), group, what: What::Delete { key, version } });
+                None
+            }
+            Change::Skip(_) => {
+                part.counts.skipped += 1;
+                None
+            }
+            Change::Unreadable(reason) => Some(reason.clone()),
+        };
+        part.refusals.extend(refused.map(|reason| refuse(Some(entry.index), reason)));
+    }
+}
+
+/// The instant of the next entry after `index` that has one.
+fn next_instant(bundle: &Bundle, index: usize) -> Option<Instant> {
+    bundle.entries.iter().skip(index + 1).find_map(|entry| match &entry.change {
+        Change::Put { bytes, .. } => peek(bytes).ok().and_then(|peek| peek.last_updated),
+        Change::Delete { .. } | Change::Skip(_) | Change::Unreadable(_) => entry.last_modified,
+    })
+}
+
+/// Reads one resource into the part. Gives back why it has to be quarantined, if it has.
+fn put(
+    engine: &Engine,
+    feed: &Feed,
+    bytes: &[u8],
+    id: Option<&str>,
+    links: Option<&BundleLinks>,
+    group: u64,
+    part: &mut Part,
+) -> Option<Unreadable> {
+    match engine.origin().read(bytes, id, links, feed.from) {
+        Err(reason) => Some(reason),
+        Ok(Reading::Unread) => {
+            part.counts.unread += 1;
+            None
+        }
+        Ok(Reading::Shared { key, last_updated, shared }) => {
+            part.items.push(Item { at: last_updated, group, what: What::Shared { key, shared } });
+            None
+        }
+        Ok(Reading::About { persons, last_updated, put, unreadable }) => {
+            let keys = persons.iter().map(|(person, _)| *person).collect();
+            persons.into_iter().for_each(|(person, id)| part.patients.learn(person, id));
+            part.items.push(Item { at: last_updated, group, what: What::Put { persons: keys, put } });
+            unreadable
+        }
+    }
+}
