@@ -4,5 +4,15 @@
 //! Never here: consent, events, files.
 
 mod definition;
+mod digest;
+mod expression;
+mod read;
+mod read_release;
+mod read_rule;
+mod source;
+pub mod story;
+pub mod units;
+mod window;
 
 pub use definition::*;
+pub use read::{Around, Written, read};
