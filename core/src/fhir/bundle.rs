@@ -1,0 +1,346 @@
+//! Bundles: the changes that one carries, entry by entry, without a tree of the whole.
+//!
+//! In: a Bundle's bytes. Out: its entries in order, each a slice of the same bytes.
+//! Never here: a resource dropped in silence. What is no change of a resource says so in words.
+
+use super::json::Unreadable;
+use super::peek::{id_at, kind_at, once};
+use super::reference::{Reference, Target, target};
+use super::scan::Scan;
+use crate::time::Instant;
+use std::borrow::Cow;
+
+pub struct Bundle<'a> {
+    pub kind: BundleKind,
+    pub entries: Vec<Entry<'a>>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BundleKind {
+    Transaction,
+    Batch,
+    Collection,
+    History,
+    Searchset,
+    /// R5's; R4 and R4B send `history`.
+    SubscriptionNotification,
+    /// Document, message, responses, and what a later FHIR may add: every resource in it is a put.
+    Other,
+}
+
+pub struct Entry<'a> {
+    /// From 0, in the order of the Bundle.
+    pub index: usize,
+    pub change: Change<'a>,
+    pub full_url: Option<Cow<'a, str>>,
+    /// `response.lastModified`.
+    pub last_modified: Option<Instant>,
+    /// From `response.etag`: of a delete the version that it made.
+    pub version_id: Option<Cow<'a, str>>,
+    /// `request.ifNoneExist`: what others in the Bundle may refer to it by.
+    pub if_none_exist: Option<Cow<'a, str>>,
+}
+
+pub enum Change<'a> {
+    /// `id` is the resource's own, else that of a PUT's url or of the response's location, else the uuid of `fullUrl`.
+    Put {
+        kind: Cow<'a, str>,
+        id: Option<Cow<'a, str>>,
+        bytes: &'a [u8],
+    },
+    Delete {
+        kind: String,
+        id: String,
+    },
+    /// No change of a resource, and why.
+    Skip(&'static str),
+    /// A change that could not be read: for quarantine. The entries around it are not harmed.
+    Unreadable(Unreadable),
+}
+
+/// Reads a Bundle. Memory is one [`Entry`] for each, whatever they hold.
+///
+/// # Errors
+/// Where the Bundle's own frame is no JSON, is cut off, or has no `type`; then nothing of it is to be used.
+pub fn read(bytes: &[u8]) -> Result<Bundle<'_>, Unreadable> {
+    if bytes.iter().all(u8::is_ascii_whitespace) {
+        return Err(Unreadable::Empty);
+    }
+    let (mut type_name, mut resource_type, mut parts) = (None, None, None);
+    let mut scan = Scan::new(bytes);
+    scan.enter(b'{')?;
+    while let Some(key) = scan.key()? {
+        match key {
+            b"resourceType" => {
+                scan.next()?;
+                once(&mut resource_type, kind_at(bytes, Some(scan.at()))?, "resourceType")?;
+                scan.skip()?;
+            }
+            b"type" => {
+                let text = scan.text()?.ok_or(wrong("Bundle.type", "is not a string"))?;
+                once(&mut type_name, text, "type")?;
+            }
+            b"entry" => {
+                if scan.next()? != b'[' {
+                    return Err(wrong("Bundle.entry", "is not a list"));
+                }
+                once(&mut parts, read_entries(&mut scan, bytes)?, "entry")?;
+            }
+            _ => {
+                scan.skip()?;
+            }
+        }
+    }
+    scan.finish()?;
+    if resource_type.as_deref() != Some("Bundle") {
+        return Err(wrong("resourceType", "is not Bundle"));
+    }
+    let kind = match type_name.as_deref() {
+        None => return Err(wrong("Bundle.type", "is missing")),
+        Some("transaction") => BundleKind::Transaction,
+        Some("batch") => BundleKind::Batch,
+        Some("collection") => BundleKind::Collection,
+        Some("history") => BundleKind::History,
+        Some("searchset") => BundleKind::Searchset,
+        Some("subscription-notification") => BundleKind::SubscriptionNotification,
+        Some(_) => BundleKind::Other,
+    };
+    // The type may stand after the entries: only now can they be understood.
+    let entries = parts.unwrap_or_default().into_iter().enumerate().map(|(index, part)| entry(kind, index, part)).collect();
+    Ok(Bundle { kind, entries })
+}
+
+/// An entry as it stands.
+#[derive(Default)]
+struct Part<'a> {
+    full_url: Option<Cow<'a, str>>,
+    resource: Option<Resource<'a>>,
+    request: Request<'a>,
+    responded: bool,
+    etag: Option<Cow<'a, str>>,
+    location: Option<Cow<'a, str>>,
+    last_modified: Option<Instant>,
+    search_mode: Option<Cow<'a, str>>,
+    /// The first thing wrong with it that leaves the Bundle's frame whole.
+    wrong: Option<Unreadable>,
+}
+
+#[derive(Default)]
+struct Request<'a> {
+    method: Option<Cow<'a, str>>,
+    url: Option<Cow<'a, str>>,
+    if_none_exist: Option<Cow<'a, str>>,
+}
+
+struct Resource<'a> {
+    kind: Cow<'a, str>,
+    id: Option<Cow<'a, str>>,
+    bytes: &'a [u8],
+}
+
+fn read_entries<'a>(scan: &mut Scan<'a>, bytes: &'a [u8]) -> Result<Vec<Part<'a>>, Unreadable> {
+    let mut parts = Vec::new();
+    scan.enter(b'[')?;
+    while scan.item()? {
+        let mut part = Part::default();
+        if scan.next()? == b'{' {
+            read_entry(scan, bytes, &mut part)?;
+        } else {
+            scan.skip()?;
+            part.wrong = Some(wrong("Bundle.entry", "is not an object"));
+        }
+        parts.push(part);
+    }
+    Ok(parts)
+}
+
+/// An error is one of the frame. What is wrong inside a member is noted in `part`, and the frame goes on after it.
+fn read_entry<'a>(scan: &mut Scan<'a>, bytes: &'a [u8], part: &mut Part<'a>) -> Result<(), Unreadable> {
+    let mut seen = [None; 5];
+    scan.enter(b'{')?;
+    while let Some(key) = scan.key()? {
+        scan.next()?;
+        let start = scan.at();
+        let value = scan.skip()?;
+        let inside = &mut Scan::from(bytes, start);
+        let read = match key {
+            b"fullUrl" => once(&mut seen[0], (), "fullUrl").and_then(|()| string(inside, "fullUrl", &mut part.full_url)),
+            b"resource" => once(&mut seen[1], (), "resource").and_then(|()| {
+                part.resource = Some(head(inside, bytes, value)?);
+                Ok(())
+            }),
+            b"request" => once(&mut seen[2], (), "request").and_then(|()| read_request(inside, &mut part.request)),
+            b"response" => once(&mut seen[3], (), "response").and_then(|()| read_response(inside, part)),
+            b"search" => once(&mut seen[4], (), "search").and_then(|()| read_search(inside, part)),
+            _ => Ok(()),
+        };
+        if let Err(e) = read {
+            part.wrong.get_or_insert(e);
+        }
+    }
+    Ok(())
+}
+
+fn wrong(path: &'static str, why: &'static str) -> Unreadable {
+    Unreadable::Element { path, why }
+}
+
+fn string<'a>(scan: &mut Scan<'a>, key: &'static str, slot: &mut Option<Cow<'a, str>>) -> Result<(), Unreadable> {
+    let text = scan.text()?.ok_or(wrong(key, "is not a string"))?;
+    once(slot, text, key)
+}
+
+/// Type and id, which most often stand first: what comes after them is left to [`super::peek()`], which also finds duplicates.
+fn head<'a>(scan: &mut Scan<'a>, bytes: &'a [u8], value: &'a [u8]) -> Result<Resource<'a>, Unreadable> {
+    if scan.next()? != b'{' {
+        return Err(wrong("Bundle.entry.resource", "is not an object"));
+    }
+    let (mut kind, mut id) = (None, None);
+    scan.enter(b'{')?;
+    while let Some(key) = scan.key()? {
+        scan.next()?;
+        match key {
+            b"resourceType" => kind = Some(scan.at()),
+            b"id" => id = Some(scan.at()),
+            _ => {}
+        }
+        if kind.is_some() && id.is_some() {
+            break;
+        }
+        scan.skip()?;
+    }
+    Ok(Resource { kind: kind_at(bytes, kind)?, id: id.map(|at| id_at(bytes, at)).transpose()?, bytes: value })
+}
+
+fn read_request<'a>(scan: &mut Scan<'a>, request: &mut Request<'a>) -> Result<(), Unreadable> {
+    scan.enter(b'{')?;
+    while let Some(key) = scan.key()? {
+        match key {
+            b"method" => string(scan, "method", &mut request.method)?,
+            b"url" => string(scan, "url", &mut request.url)?,
+            b"ifNoneExist" => string(scan, "ifNoneExist", &mut request.if_none_exist)?,
+            _ => {
+                scan.skip()?;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn read_response<'a>(scan: &mut Scan<'a>, part: &mut Part<'a>) -> Result<(), Unreadable> {
+    part.responded = true;
+    scan.enter(b'{')?;
+    while let Some(key) = scan.key()? {
+        match key {
+            b"location" => string(scan, "location", &mut part.location)?,
+            b"etag" => string(scan, "etag", &mut part.etag)?,
+            b"lastModified" => {
+                let not = wrong("Bundle.entry.response.lastModified", "is not an instant");
+                let text = scan.text()?.ok_or(not.clone())?;
+                once(&mut part.last_modified, Instant::parse(&text).map_err(|_| not)?, "lastModified")?;
+            }
+            _ => {
+                scan.skip()?;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn read_search<'a>(scan: &mut Scan<'a>, part: &mut Part<'a>) -> Result<(), Unreadable> {
+    scan.enter(b'{')?;
+    while let Some(key) = scan.key()? {
+        match key {
+            b"mode" => string(scan, "mode", &mut part.search_mode)?,
+            _ => {
+                scan.skip()?;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn entry<'a>(bundle: BundleKind, index: usize, mut part: Part<'a>) -> Entry<'a> {
+    let change = change(bundle, index, &mut part).unwrap_or_else(Change::Unreadable);
+    Entry {
+        index,
+        change,
+        full_url: part.full_url,
+        last_modified: part.last_modified,
+        version_id: part.etag.map(version_of_etag),
+        if_none_exist: part.request.if_none_exist,
+    }
+}
+
+/// `W/"3"` is version 3 (RFC 9110, 8.8.3).
+fn version_of_etag(etag: Cow<'_, str>) -> Cow<'_, str> {
+    let inner = etag.trim_start_matches("W/").trim_matches('"').len();
+    if inner == etag.len() { etag } else { Cow::Owned(etag.trim_start_matches("W/").trim_matches('"').to_owned()) }
+}
+
+fn change<'a>(bundle: BundleKind, index: usize, part: &mut Part<'a>) -> Result<Change<'a>, Unreadable> {
+    if let Some(e) = part.wrong.take() {
+        return Err(e);
+    }
+    let tells = matches!(bundle, BundleKind::History | BundleKind::SubscriptionNotification);
+    if let Some(resource) = &part.resource {
+        if tells && index == 0 && matches!(&*resource.kind, "Parameters" | "SubscriptionStatus") {
+            return Ok(Change::Skip("the subscription's own status"));
+        }
+        if resource.kind == "OperationOutcome" || part.search_mode.as_deref() == Some("outcome") {
+            return Ok(Change::Skip("an outcome, not a resource of a patient"));
+        }
+    }
+    let url = part.request.url.as_deref().unwrap_or("");
+    match part.request.method.as_deref() {
+        Some("DELETE") => delete(url, part.full_url.as_deref()),
+        Some("PATCH") => Err(wrong("Bundle.entry.request.method", "is PATCH; send the whole resource with PUT")),
+        Some("GET" | "HEAD") if !tells => Ok(Change::Skip("a read")),
+        Some("GET" | "HEAD" | "PUT" | "POST") | None => match part.resource.take() {
+            Some(resource) => put(resource, part),
+            None if tells => Ok(Change::Skip("id-only: the notification names the resource and does not hold it")),
+            None if part.responded && part.request.method.is_none() => Ok(Change::Skip("a response without a resource")),
+            None => Err(wrong("Bundle.entry", "has no resource")),
+        },
+        Some(_) => Err(wrong("Bundle.entry.request.method", "is not a method of FHIR")),
+    }
+}
+
+fn delete<'a>(url: &str, full_url: Option<&str>) -> Result<Change<'a>, Unreadable> {
+    for text in [Some(url), full_url].into_iter().flatten() {
+        match target(text) {
+            Target::Resource(Reference { kind, id }) => return Ok(Change::Delete { kind: kind.to_owned(), id: id.to_owned() }),
+            Target::Conditional { .. } => {
+                return Err(wrong("Bundle.entry.request.url", "deletes by a condition; send each delete with its id"));
+            }
+            Target::Uuid(_) | Target::Contained(_) | Target::Logical | Target::Unclear => {}
+        }
+    }
+    Err(wrong("Bundle.entry.request.url", "does not say what is deleted; write it as Type/id"))
+}
+
+fn put<'a>(resource: Resource<'a>, part: &Part<'a>) -> Result<Change<'a>, Unreadable> {
+    let Resource { kind, id, bytes } = resource;
+    let named = |text: &str| match target(text) {
+        Target::Resource(to) if to.kind == kind => Some(to.id.to_owned()),
+        _ => None,
+    };
+    let puts = part.request.method.as_deref() == Some("PUT");
+    let asked = part.request.url.as_deref().filter(|_| puts).and_then(named);
+    if let (Some(id), Some(asked)) = (&id, &asked)
+        && id != asked
+    {
+        return Err(wrong("Bundle.entry.request.url", "names another id than the resource in it"));
+    }
+    let given = || asked.or_else(|| part.location.as_deref().and_then(named)).or_else(|| id_of_full_url(part.full_url.as_deref()?, &kind));
+    let id = id.or_else(|| given().map(Cow::Owned));
+    Ok(Change::Put { kind, id, bytes })
+}
+
+fn id_of_full_url(full_url: &str, kind: &str) -> Option<String> {
+    match target(full_url) {
+        Target::Uuid(text) => text.rsplit(':').next().map(str::to_owned),
+        Target::Resource(to) if to.kind == kind => Some(to.id.to_owned()),
+        _ => None,
+    }
+}
