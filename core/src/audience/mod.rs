@@ -6,9 +6,18 @@
 mod codes;
 mod definition;
 mod definitions;
+mod digest;
 mod eligibility;
 mod evidence;
+mod expression;
 mod offer;
+mod read;
+mod read_release;
+mod read_rule;
+mod source;
+pub mod story;
+pub mod units;
+mod window;
 
 pub use codes::Vocabulary;
 pub use definition::*;
@@ -16,6 +25,7 @@ pub use definitions::{Definitions, Readers, Uses};
 pub use eligibility::{View, eligible};
 pub use evidence::{Candidate, Evidence, Facet, Held, Look, Marks, REMOTES_MAX, answers, look, look_at, unknown};
 pub use offer::{Offer, Order, later};
+pub use read::{Around, Written, read};
 
 /// A remote question: what a criterion asks of a resource that its own resource refers to.
 pub type RemoteId = u16;
