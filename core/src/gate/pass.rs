@@ -132,6 +132,7 @@ impl Closed {
             | Closed::ConsentRevoked
             | Closed::ConsentExpired
             | Closed::NoConsent
+            | Closed::NotAuthorized
             | Closed::ConsentUnreadable
             | Closed::OptedOut => Leave::Stop,
             Closed::MergePending | Closed::FeedStale => Leave::Paused,

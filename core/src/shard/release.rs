@@ -4,7 +4,7 @@
 
 use super::{Broadcast, Member, Versions, member};
 use crate::audience::{self, Audience, Channel, Communication, Definitions, Form, Marks, Offer, Pick, Remuneration, Times, View};
-use crate::consent::{self, Basis, Cause, Consent, Decision, Labels, Permission, Purpose, Question, Recipient, Unresolved};
+use crate::consent::{self, Basis, Cause, Consent, Decision, Grant, Labels, Permission, Purpose, Question, Recipient, Unresolved};
 use crate::fhir::patient::{self, Birth, PatientFacts};
 use crate::gate::{Closed, MemberKey, Reach, Release};
 use crate::key::{Keys, Person, ResourceKey};
@@ -78,7 +78,7 @@ impl<'a> Desk<'a> {
             barred: self.barred(definition),
             eligible,
             possible: truth.possible(),
-            consent: granted.map(|cause| cause.map(closed)),
+            consent: granted.map(closed),
             alive,
             adult,
             running,
@@ -290,13 +290,15 @@ fn basis_of(audience: &Audience, definitions: &Definitions) -> Basis {
     }
 }
 
-fn closed(cause: Cause) -> Closed {
-    match cause {
-        Cause::Denied => Closed::ConsentDenied,
-        Cause::Revoked => Closed::ConsentRevoked,
-        Cause::Expired => Closed::ConsentExpired,
-        Cause::NoConsent => Closed::NoConsent,
-        Cause::Unreadable => Closed::ConsentUnreadable,
+fn closed(grant: &Grant) -> Option<Closed> {
+    match grant {
+        Grant::Open => None,
+        Grant::Closed(Cause::ConsentDenied) => Some(Closed::ConsentDenied),
+        Grant::Closed(Cause::ConsentUnreadable) => Some(Closed::ConsentUnreadable),
+        Grant::Closed(Cause::ConsentRevoked) => Some(Closed::ConsentRevoked),
+        Grant::Closed(Cause::ConsentExpired) => Some(Closed::ConsentExpired),
+        Grant::Closed(Cause::NotAuthorized) => Some(Closed::NotAuthorized),
+        Grant::Closed(Cause::NoConsent) => Some(Closed::NoConsent),
     }
 }
 

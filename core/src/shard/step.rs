@@ -9,7 +9,7 @@ use super::touched::Touched;
 use super::versions::Accepted;
 use super::{Claim, Fact, HandOver, Input, Member, Put, Step, Versions};
 use crate::audience::{Definitions, Evidence};
-use crate::consent;
+use crate::consent::{self, Purpose, Question};
 use crate::gate::Closed;
 use crate::key::{Person, ResourceKey};
 use crate::time::Instant;
@@ -118,6 +118,7 @@ fn stops_at_once(closed: Closed) -> bool {
         | Closed::ConsentRevoked
         | Closed::ConsentExpired
         | Closed::NoConsent
+        | Closed::NotAuthorized
         | Closed::ConsentUnreadable
         | Closed::OptedOut
         | Closed::Sensitive
@@ -208,11 +209,13 @@ fn touch_linking(definitions: &Definitions, member: &Member, target: ResourceKey
 fn stale_consent(setting: &Setting, member: &mut Member, put: &Put, now: Instant, touched: &mut Touched, step: &mut Step) {
     let Some(stale) = &put.content.consent else { return };
     let policy = &setting.definitions.policy;
-    let restricts = match member::find(&member.consents, put.key) {
-        Some(current) => policy.recipients.iter().any(|recipient| consent::restricts_more(stale, current, recipient, policy, now)),
-        // Deleted or moved away: there is nothing it could restrict.
-        None => false,
-    };
+    // Deleted or moved away, there is nothing that it could restrict.
+    let Some(current) = member::find(&member.consents, put.key) else { return };
+    let purposes = [Purpose::TREAT, Purpose::HOPERAT, Purpose::HMARKT];
+    let question = |recipient, purpose| Question { recipient, organisation: &policy.organisation, purpose };
+    let questions: Vec<Question> =
+        policy.recipients.iter().flat_map(|recipient| purposes.map(|purpose| question(recipient, purpose))).collect();
+    let restricts = consent::restricts_more(stale, Some(current), &questions, policy, now);
     if restricts {
         member.stale_restriction = true;
         *touched = Touched::all(setting.definitions);
