@@ -1,8 +1,11 @@
 //! `check`: every problem in the mappings at once, each with its place and a way out.
 
 use super::Exit;
-use crate::config::{load_mappings, render};
+use crate::config::mappings::{self, Loaded};
+use crate::config::render;
+use anyhow::Context;
 use clap::Args;
+use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
 
 #[derive(Args, Debug)]
@@ -16,18 +19,17 @@ pub struct Check {
 }
 
 pub fn run(args: &Check) -> anyhow::Result<Exit> {
-    let (mappings, problems) = load_mappings(&args.mappings)?;
-    let errors = problems.iter().filter(|problem| problem.is_error()).count();
+    let Loaded { mappings, problems, sources } = mappings::load(&args.mappings).with_context(|| args.mappings.display().to_string())?;
+    let mut out = std::io::stdout().lock();
     if args.json {
-        print!("{}", render::json(&problems));
+        write!(out, "{}", render::for_machines(&problems))?;
     } else {
-        print!("{}", render::text(&args.mappings, &problems));
+        write!(out, "{}", render::for_people(&problems, &sources, out.is_terminal()))?;
         if let Some(mappings) = &mappings {
             let stories: usize = mappings.stories.iter().map(|file| file.stories.len()).sum();
-            let audiences = mappings.catalogue.audiences.len();
-            println!("{audiences} audiences, {} value sets, {stories} stories", mappings.valuesets.len());
+            let valuesets = mappings.valuesets.names().count();
+            writeln!(out, "{} audiences, {valuesets} value sets, {stories} stories", mappings.catalogue.audiences.len())?;
         }
-        println!("{errors} errors, {} warnings", problems.len() - errors);
     }
-    Ok(if errors == 0 { Exit::Ok } else { Exit::Problems })
+    Ok(if mappings.is_some() { Exit::Ok } else { Exit::Problems })
 }

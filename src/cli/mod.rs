@@ -11,8 +11,12 @@ pub mod rehearsal;
 mod simulate;
 mod test;
 
-use crate::config::{Mappings, load_mappings, render};
+use crate::config::mappings::{self, Mappings};
+use crate::config::render;
+use anyhow::Context;
 use clap::{Parser, Subcommand};
+use footbridge_core::problem::Problem;
+use std::io::IsTerminal;
 use std::path::Path;
 
 /// The guarded crossing from clinical data to consented audience events.
@@ -80,11 +84,10 @@ fn is_broken_pipe(error: &anyhow::Error) -> bool {
 
 /// Loads mappings; where they are wrong, prints all problems and gives `None`. Warnings are for `check`.
 fn load(folder: &Path) -> anyhow::Result<Option<Mappings>> {
-    let (mappings, problems) = load_mappings(folder)?;
-    let errors: Vec<_> = problems.into_iter().filter(|problem| problem.is_error()).collect();
-    if errors.is_empty() {
-        return Ok(mappings);
+    let mut loaded = mappings::load(folder).with_context(|| folder.display().to_string())?;
+    if loaded.mappings.is_none() {
+        loaded.problems.retain(Problem::is_error);
+        eprint!("{}", render::for_people(&loaded.problems, &loaded.sources, std::io::stderr().is_terminal()));
     }
-    eprint!("{}", render::text(folder, &errors));
-    Ok(None)
+    Ok(loaded.mappings)
 }

@@ -24,7 +24,8 @@ pub fn print_lines(happenings: &[Happening], patients: &Patients, reveal: bool) 
         let event = &happening.told.event;
         let patient = format!("Patient/{}", patients.id(&happening.person));
         let revealed = reveal.then(|| Revealed { patient: Phi::new(&patient), cause: event.cause() });
-        sonic_rs::to_writer(&mut out, &Structured::new(event, SOURCE, revealed)).map_err(io::Error::other)?;
+        let line = sonic_rs::to_vec(&Structured::new(event, SOURCE, revealed)).map_err(io::Error::other)?;
+        out.write_all(&line)?;
         out.write_all(b"\n")?;
     }
     out.flush()
@@ -36,24 +37,19 @@ pub struct Progress {
 }
 
 impl Progress {
-    /// `total` in bytes; 0 where it is not known.
-    pub fn bytes(what: &'static str, total: u64) -> Progress {
-        let hidden = !io::stderr().is_terminal();
-        let bar = match (hidden, total) {
-            (true, _) => ProgressBar::hidden(),
-            (false, 0) => ProgressBar::new_spinner(),
-            (false, total) => ProgressBar::new(total),
-        };
-        let style = ProgressStyle::with_template("{msg} {wide_bar} {bytes}/{total_bytes} {bytes_per_sec}");
-        if let (false, Ok(style)) = (total == 0, style) {
+    pub fn new(what: &'static str) -> Progress {
+        let bar = if io::stderr().is_terminal() { ProgressBar::new(0) } else { ProgressBar::hidden() };
+        if let Ok(style) = ProgressStyle::with_template("{msg} {wide_bar} {bytes}/{total_bytes} {bytes_per_sec}") {
             bar.set_style(style);
         }
         bar.set_message(what);
         Progress { bar }
     }
 
-    pub fn at(&self, bytes: u64) {
-        self.bar.set_position(bytes);
+    /// In bytes; 0 of a total that is not known.
+    pub fn at(&self, done: u64, total: u64) {
+        self.bar.set_length(total);
+        self.bar.set_position(done);
     }
 
     pub fn done(&self) {

@@ -2,9 +2,10 @@
 //!
 //! In: mappings. Out: what a feed would bring about. Never here: a bridge's real keys; what is rehearsed links to nothing.
 
-use crate::config::Mappings;
+use crate::config::mappings::Mappings;
 use footbridge_core::audience::Definitions;
-use footbridge_core::key::{Keys, MemberKey, Person};
+use footbridge_core::gate::MemberKey;
+use footbridge_core::key::{Keys, Person, ResourceKey};
 use footbridge_core::shard::{Arrival, Happening, Member, Origin, Room, Versions, replay};
 use footbridge_core::time::Instant;
 use std::collections::{BTreeMap, HashMap};
@@ -50,7 +51,7 @@ pub struct Rehearsal {
 impl Engine {
     pub fn rehearsing(mappings: Mappings) -> Engine {
         let Mappings { catalogue, policy, valuesets, .. } = mappings;
-        let member_key = |key: &str| MemberKey::derive(b"footbridge rehearsal member secret", "k1", key);
+        let member_key = |key: &str| MemberKey::new(key, 1, b"footbridge rehearsal member secret");
         let member_keys = policy.recipients.iter().map(|recipient| member_key(&recipient.key)).collect();
         let keys = Keys::new(b"footbridge rehearsal routing secret");
         Engine { definitions: Definitions::new(catalogue, policy, valuesets), keys, member_keys }
@@ -64,7 +65,7 @@ impl Engine {
         self.keys.person("", patient)
     }
 
-    pub fn resource(&self, kind: &str, id: &str) -> footbridge_core::key::ResourceKey {
+    pub fn resource(&self, kind: &str, id: &str) -> ResourceKey {
         self.keys.resource("", kind, id)
     }
 

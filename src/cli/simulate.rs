@@ -3,10 +3,10 @@
 //! In: mappings, files, two instants. Out: CloudEvents in structured mode on standard output; the rest on standard error.
 //! Never here: a decision; the engine's replay makes them all.
 
-use super::feed::{self, Feed};
+use super::feed::{self, Counts, Fed, Feed};
 use super::output::{Progress, print_lines};
+use super::rehearsal::Engine;
 use super::{Exit, load};
-use crate::engine::Engine;
 use clap::Args;
 use footbridge_core::time::Instant;
 use std::path::PathBuf;
@@ -43,24 +43,35 @@ pub fn instant(text: &str) -> Result<Instant, String> {
     Instant::parse(text).map_err(|bad| bad.to_string())
 }
 
-pub fn run(args: Simulate) -> anyhow::Result<Exit> {
+pub fn run(args: &Simulate) -> anyhow::Result<Exit> {
     if args.until <= args.from {
         eprintln!("--until {} is not after --from {}", args.until, args.from);
         return Ok(Exit::Usage);
     }
-    let Some(mappings) = load(&args.mappings, false)? else { return Ok(Exit::Problems) };
-    // Approvals need a key ring, which only a configured bridge has: without one they are off, and the flag changes nothing.
-    let _ = args.ignore_approvals;
+    let Some(mappings) = load(&args.mappings)? else { return Ok(Exit::Problems) };
+    if args.ignore_approvals {
+        eprintln!("approvals are off: no key ring is configured, so --ignore-approvals changes nothing");
+    }
     let engine = Engine::rehearsing(mappings);
     let feed = Feed { from: args.from, until: args.until, arrive: args.arrival, threads: args.threads };
-    let progress = Progress::bytes("reading", feed::total_bytes(&args.files));
-    let read = feed::read(&engine, &feed, &args.files, &progress)?;
+    let progress = Progress::new("reading");
+    let Fed { first, later, refusals, patients, counts } = feed::read(&engine, &feed, &args.files, &|done, total| progress.at(done, total));
     progress.done();
-    for refusal in &read.refusals {
+    for refusal in &refusals {
         eprintln!("{refusal}");
     }
-    let rehearsal = engine.rehearse(read.first, read.later, args.from, args.until);
-    let lines = print_lines(&rehearsal, args.reveal.then_some(&read.patients), &read.patients)?;
-    eprintln!("{}", read.summary(&rehearsal, lines));
-    Ok(if read.refusals.is_empty() { Exit::Ok } else { Exit::Problems })
+    let rehearsal = engine.rehearse(first, later, args.from, args.until);
+    print_lines(&rehearsal.happenings, &patients, args.reveal)?;
+    let Counts { resources, unread, skipped, too_late } = counts;
+    eprintln!(
+        "{resources} resources ({unread} of no interest, {too_late} after the end, {skipped} entries without a resource), \
+         {} refused, {} persons, {} events",
+        refusals.len(),
+        rehearsal.persons,
+        rehearsal.happenings.len()
+    );
+    for (fact, count) in &rehearsal.facts {
+        eprintln!("{count} {fact}");
+    }
+    Ok(if refusals.is_empty() { Exit::Ok } else { Exit::Problems })
 }
