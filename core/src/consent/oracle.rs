@@ -52,7 +52,8 @@ pub(super) fn decide(texts: &[String], purpose: &str, at: Instant, zone: &Zone) 
         let is_base = list || root_type.is_none() || (rule(text).is_some() && rule(text) != root_type);
         let (says, cut) = if list {
             let children: Vec<&Value> = consent["provision"].as_array().into_iter().flatten().collect();
-            fold(&children, base, true, false, &ask).unwrap_or((own(base, ask.may_permit, false), BTreeSet::new()))
+            let (said, cut) = fold(&children, base, true, false, &ask);
+            (said.unwrap_or(own(base, ask.may_permit, false)), cut)
         } else {
             one(&consent["provision"], base, true, false, is_base, &ask)
         };
@@ -86,8 +87,8 @@ fn own(kind: Option<&str>, strict: bool, named: bool) -> Says {
     }
 }
 
-/// What siblings say together; `None` where there is nothing to say, not even a redaction.
-fn fold(children: &[&Value], parent: Option<&str>, strict: bool, named: bool, ask: &Ask) -> Option<(Says, BTreeSet<String>)> {
+/// What siblings say together, `None` where none of them permits or denies; and what they redact.
+fn fold(children: &[&Value], parent: Option<&str>, strict: bool, named: bool, ask: &Ask) -> (Option<Says>, BTreeSet<String>) {
     let (mut says, mut cut) = (Vec::new(), BTreeSet::new());
     for child in children {
         let kind = match (child["type"].as_str(), parent) {
@@ -99,12 +100,7 @@ fn fold(children: &[&Value], parent: Option<&str>, strict: bool, named: bool, as
         cut.extend(labels);
     }
     let permit = says.iter().find(|s| **s == Says::Permit { named: true }).or_else(|| says.iter().find(|s| matches!(s, Says::Permit { .. })));
-    let sum = if says.contains(&Says::Deny) { Says::Deny } else { permit.copied().unwrap_or(Says::Nothing) };
-    match sum {
-        Says::Nothing if cut.is_empty() => None,
-        Says::Nothing => Some((own(parent, strict && ask.may_permit, named), cut)),
-        _ => Some((sum, cut)),
-    }
+    (if says.contains(&Says::Deny) { Some(Says::Deny) } else { permit.copied() }, cut)
 }
 
 fn one(provision: &Value, kind: Option<&str>, mut strict: bool, named: bool, is_base: bool, ask: &Ask) -> (Says, BTreeSet<String>) {
@@ -146,21 +142,10 @@ fn one(provision: &Value, kind: Option<&str>, mut strict: bool, named: bool, is_
     let beneath = fold(&children, kind, strict, here, ask);
     let redact_only = label.filter(|code| kind == Some("deny") && *code != "NEWLABEL");
     if let Some(code) = redact_only {
-        let lifted = matches!(&beneath, Some((Says::Permit { .. }, cut)) if cut.is_empty());
+        let lifted = matches!(&beneath, (Some(Says::Permit { .. }), cut) if cut.is_empty());
         let cut = if lifted { BTreeSet::new() } else { BTreeSet::from([code.to_owned()]) };
         return (Says::Nothing, cut);
     }
-    let mine = own(kind, strict && ask.may_permit, here && !is_base);
-    match beneath {
-        None => (mine, BTreeSet::new()),
-        // Only redactions stand beneath: what it says itself stays as it is.
-        Some((says, cut)) if says == own(kind, strict && ask.may_permit, here) => (mine_or(says, mine, is_base, &children), cut),
-        Some((says, cut)) => (says, cut),
-    }
-}
-
-/// A permit that only the base gives is not one that names a purpose.
-fn mine_or(says: Says, mine: Says, is_base: bool, children: &[&Value]) -> Says {
-    let from_a_child = children.iter().any(|child| child["type"].as_str() == Some("permit"));
-    if is_base && !from_a_child { mine } else { says }
+    let (said, cut) = beneath;
+    (said.unwrap_or(own(kind, strict && ask.may_permit, here && !is_base)), cut)
 }

@@ -12,9 +12,8 @@ const SYSTEMS: &str = "http://terminology.hl7.org/CodeSystem/";
 /// One attribute or none, as JSON members; `""` for none.
 fn attribute() -> impl Strategy<Value = String> {
     let coding = |key: &'static str, system: &'static str, code: &str| format!(r#""{key}":[{{"system":"{SYSTEMS}{system}","code":"{code}"}}]"#);
-    let purposes = ["TREAT", "HMARKT", "HOPERAT", "COC", "NEWCODE"];
     prop_oneof![
-        3 => prop::sample::select(&purposes[..]).prop_map(move |code| coding("purpose", "v3-ActReason", code)),
+        3 => prop::sample::select(&["TREAT", "HMARKT", "HOPERAT", "COC", "NEWCODE"][..]).prop_map(move |code| coding("purpose", "v3-ActReason", code)),
         1 => (prop::sample::select(&["IRCP", "CST", "GUARD"][..]), prop::sample::select(&["crm", "lab", "riverside", "stranger"][..])).prop_map(
             |(role, who)| format!(
                 r#""actor":[{{"role":{{"coding":[{{"system":"{SYSTEMS}v3-ParticipationType","code":"{role}"}}]}},"reference":{{"reference":"Organization/{who}"}}}}]"#
