@@ -10,7 +10,7 @@ use super::read::{identifier, unversioned};
 use crate::fhir::Unreadable;
 use crate::fhir::json::get;
 use crate::time::{Instant, Moment, Zone};
-use sonic_rs::{JsonContainerTrait, Value};
+use sonic_rs::Value;
 
 /// Provisions and values of attributes in one Consent; more are refused, so that a decision stays bounded.
 pub(super) const PARTS_MAX: usize = 2000;

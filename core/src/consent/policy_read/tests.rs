@@ -119,7 +119,7 @@ fn each_mistake_is_a_problem_that_says_what_and_what_next() {
         (r#""channels":{"sms":{"hours":["20:00","08:00"]}}"#, "end before they begin"),
         (r#""channels":{"sms":{"hours":["8:00","20:00"]}}"#, "`8:00` is not a time of day"),
         (r#""channels":{"sms":{"hours":["08:00"]}}"#, "sending hours are two times"),
-        (r#""sensitive":{"withhold":["HVI"]}"#, "did you mean `HIV`?"),
+        (r#""sensitive":{"withhold":["OPIODUD"]}"#, "did you mean `OPIOIDUD`?"),
         (r#""sensitive":{"withhold":"some"}"#, "unknown value `some`"),
         (r#""sensitive":{"sources":{"a":"SUD"}}"#, "expected a list of security labels"),
         (r#""minors":{"majority":0}"#, "`0` is not a whole number from 1 to 25"),
