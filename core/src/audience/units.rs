@@ -67,7 +67,14 @@ mod tests {
 
     #[test]
     fn spans_are_a_number_and_a_unit() {
-        for (text, expected) in [("30s", Span::seconds(30)), ("15m", Span::minutes(15)), ("12 h", Span::hours(12)), ("3d", Span::days(3)), ("60 days", Span::days(60)), ("2w", Span::days(14))] {
+        for (text, expected) in [
+            ("30s", Span::seconds(30)),
+            ("15m", Span::minutes(15)),
+            ("12 h", Span::hours(12)),
+            ("3d", Span::days(3)),
+            ("60 days", Span::days(60)),
+            ("2w", Span::days(14)),
+        ] {
             assert_eq!(span(text), Ok(expected), "{text}");
         }
         for bad in ["", "3", "d", "-3d", "3.5d", "3 months", "1y", "99999999999999999999d", "9999999999999d", "３d", "3dd"] {

@@ -31,9 +31,15 @@ pub struct Fed {
 
 #[derive(Debug, Clone, PartialEq)]
 pub enum Record {
-    Resource { kind: String, id: String, json: String },
+    Resource {
+        kind: String,
+        id: String,
+        json: String,
+    },
     /// Said to the recipient, not written in the chart. The person is `Patient/` and the name.
-    OptOut { channel: Channel },
+    OptOut {
+        channel: Channel,
+    },
 }
 
 /// Who stands in the Consents that a story makes.
@@ -193,6 +199,3 @@ fn actor(actor: Actor) -> String {
         }
     }
 }
-
-#[cfg(test)]
-mod tests;
