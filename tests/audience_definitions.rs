@@ -458,3 +458,21 @@ fn the_definition_changes_with_all_that_decides_it_and_nothing_else() {
     let other = GOOD.replace("audience: a", "audience: b");
     assert_eq!(first, read_with(&[("b", &other), ("a", GOOD)], "policy").0.audiences[1].definition);
 }
+
+#[test]
+fn a_mistake_within_an_expression_is_told_at_its_character() {
+    let long = "  all:
+    - Procedure: >-
+        status = 'completed' and
+        kode.memberOf(%mammography)
+    - Patient: 'gender = ''female'' and age > 3'
+    - Procedure: code.memberOf(%mamography)
+    - Patient: gender = 'female' and
+        deceased
+        .foo()
+    - Nonsense: status = 'x'
+    - latest: { Encounter: period.start > now(), by: period.start, where: status = 'finished' }";
+    let (_, problems) = read(&with("  Patient: gender = 'female'", long));
+    let places: Vec<_> = problems.iter().map(|p| p.lines().next().expect("a line")).collect();
+    assert_eq!(places, [""]);
+}

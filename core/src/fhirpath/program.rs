@@ -1,22 +1,24 @@
-//! The compiled form (skeleton: the interface only).
+//! `Program`: a compiled expression, and what it gives over all time.
+//!
+//! In: an expression's text and the type it starts from; later parsed resources. Out: truth or values as Steps.
+//! Never here: a second evaluator for time. What holds over time is evaluation again at each instant it names.
 
 use super::Scalar;
+use super::eval::Eval;
+use super::lower::{Lower, Position, Scope, Types, names};
+use super::model::{R4, TypeId};
+use super::node::Node;
+use super::parser::parse;
+use super::remark::{Remark, Spot};
+use super::required::required;
+use super::value::{Content, Item, Stop, scalar};
 use crate::fhir::Unreadable;
-use crate::problem::Severity;
+use crate::problem::did_you_mean;
 use crate::time::{Instant, Zone};
 use crate::timeline::{Steps, Truth};
 use sonic_rs::Value;
-
-/// Something to tell the author of an expression.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Remark {
-    pub severity: Severity,
-    /// 1-based, within the expression's text; columns count characters.
-    pub line: u32,
-    pub column: u32,
-    pub what: String,
-    pub hint: Option<String>,
-}
+use std::cell::Cell;
+use std::fmt;
 
 /// What evaluation may ask for beyond the resource itself.
 #[derive(Clone, Copy)]
@@ -24,23 +26,23 @@ pub struct Env<'a> {
     pub zone: &'a Zone,
     /// Whether the value set of this number holds the code: `(number, system, code)`.
     pub valuesets: &'a dyn Fn(u16, Option<&str>, &str) -> bool,
-    /// What [`Program::remotes`]`[number]` says of the resource that the reference's text names; `None`: the element has no reference text.
+    /// What [`Program::remotes`]`[number]` says of the resource that the reference's text names; `None`: the element has no such text.
     pub remote: &'a dyn Fn(usize, Option<&str>) -> Truth,
 }
 
 /// A part of a program that looks at another resource, free of time.
 #[derive(Debug)]
 pub struct Remote {
-    /// The types that the reference may lead to; the program fits each of them.
+    /// The types that the reference may lead to; the program fits each of them. Of another type the answer is unknown.
     pub kinds: Vec<String>,
     pub program: Program,
 }
 
-/// Where the named top-level element is present and readable and holds none of these codes, the program is surely `False`.
-/// Where it is absent the program must be evaluated.
+/// Where the named element stands at the top of a resource, is readable, names at least one code, and none of those that it
+/// names is among these, the program is surely `False`. Where it is absent or names no code, the program must be evaluated.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Required {
-    /// The JSON key of a top-level element.
+    /// The JSON key: `code`, `medicationCodeableConcept`.
     pub element: String,
     pub codes: Codes,
 }
@@ -53,50 +55,151 @@ pub enum Codes {
     Listed(Vec<(Option<String>, String)>),
 }
 
-#[derive(Debug)]
-pub struct Program {}
+/// A compiled expression. Its `Debug` says what it reads and nothing else.
+pub struct Program {
+    node: Node,
+    root: TypeId,
+    gives: Types,
+    remotes: Vec<Remote>,
+    valuesets: Vec<u16>,
+    elements: Vec<String>,
+    required: Option<Required>,
+    timed: bool,
+}
+
+/// A program is evaluated at so many instants at most; what it gives after the last is unknown.
+pub const INSTANTS_MAX: usize = 512;
 
 /// Compiles for a resource type. `valueset` gives the number of `%name`. Ok gives warnings too; Err gives all remarks.
-pub fn compile(_text: &str, _kind: &str, _valueset: &dyn Fn(&str) -> Option<u16>) -> Result<(Program, Vec<Remark>), Vec<Remark>> {
-    Ok((Program {}, Vec::new()))
+/// The text may be anything: never panics, and recursion is bounded.
+pub fn compile(text: &str, kind: &str, valueset: &dyn Fn(&str) -> Option<u16>) -> Result<(Program, Vec<Remark>), Vec<Remark>> {
+    let start = Spot { line: 1, column: 1 };
+    let Some(root) = R4.named(kind).filter(|root| root.is_resource()) else {
+        let remark = Remark::error(start, format!("`{kind}` is not a resource type of R4"));
+        let near = did_you_mean(kind, R4.type_names());
+        return Err(vec![near.map_or(remark.clone(), |near| remark.hint(format!("did you mean `{near}`?")))]);
+    };
+    let tree = parse(text).map_err(|remark| vec![remark])?;
+    let types = Types::from_slice(&[root]);
+    let mut lower = Lower::new(valueset, types.clone());
+    let typed = lower.expr(&tree, &Scope { types }, Position::Logical);
+    if lower.failed() {
+        return Err(lower.remarks);
+    }
+    let remarks = std::mem::take(&mut lower.remarks);
+    Ok((Program::new(typed.node, typed.types, lower), remarks))
 }
 
 impl Program {
-    /// A criterion over all time.
-    pub fn truth(&self, _resource: &Value, _env: &Env) -> Result<Steps<Truth>, Unreadable> {
-        Ok(Steps::always(Truth::Unknown))
+    pub(super) fn new(node: Node, gives: Types, lower: Lower) -> Program {
+        // Several only in what follows `resolve()`: there no name depends on which it is.
+        let root = lower.root[0];
+        Program {
+            required: required(&node),
+            node,
+            root,
+            gives,
+            remotes: lower.remotes,
+            valuesets: lower.valuesets.into_iter().collect(),
+            elements: lower.elements.into_iter().map(str::to_owned).collect(),
+            timed: lower.timed,
+        }
+    }
+
+    /// A criterion over all time: FHIRPath's Boolean evaluation. Empty, and FHIRPath's execution errors, are `Unknown`.
+    pub fn truth(&self, resource: &Value, env: &Env) -> Result<Steps<Truth>, Unreadable> {
+        self.over_time(|at| self.truth_at(resource, env, at), Truth::Unknown)
     }
 
     /// The truth at an instant, and the first later instant at which it may differ ([`Instant::END`]: never).
-    pub fn truth_at(&self, _resource: &Value, _env: &Env, _at: Instant) -> Result<(Truth, Instant), Unreadable> {
-        Ok((Truth::Unknown, Instant::END))
+    pub fn truth_at(&self, resource: &Value, env: &Env, at: Instant) -> Result<(Truth, Instant), Unreadable> {
+        let eval = self.eval(resource, env, at);
+        let truth = match eval.truth(&self.node, &eval.root) {
+            Ok(Some(value)) => Truth::known(value),
+            Ok(None) | Err(Stop::Undecided) => Truth::Unknown,
+            Err(Stop::Unreadable(why)) => return Err(why),
+        };
+        Ok((truth, eval.until.get()))
     }
 
-    /// The values of a path over all time.
-    pub fn values(&self, _resource: &Value, _env: &Env) -> Result<Steps<Vec<Scalar>>, Unreadable> {
-        Ok(Steps::always(Vec::new()))
+    /// The values of a path over all time. Elements with parts (a Period, a CodeableConcept) are no values and are left out; see
+    /// [`Program::gives`]. Where FHIRPath has an execution error there are none.
+    pub fn values(&self, resource: &Value, env: &Env) -> Result<Steps<Vec<Scalar>>, Unreadable> {
+        self.over_time(
+            |at| match self.values_at(resource, env, at) {
+                (Ok(values), until) => Ok((values, until)),
+                (Err(Stop::Undecided), until) => Ok((Vec::new(), until)),
+                (Err(Stop::Unreadable(why)), _) => Err(why),
+            },
+            Vec::new(),
+        )
+    }
+
+    pub(super) fn values_at(&self, resource: &Value, env: &Env, at: Instant) -> (Result<Vec<Scalar>, Stop>, Instant) {
+        let eval = self.eval(resource, env, at);
+        let values = eval.items(&self.node, &eval.root).and_then(|items| {
+            let mut values = Vec::new();
+            for item in &items {
+                values.extend(scalar(item)?);
+            }
+            Ok(values)
+        });
+        (values, eval.until.get())
+    }
+
+    fn eval<'a>(&'a self, resource: &'a Value, env: &'a Env, at: Instant) -> Eval<'a> {
+        let root = Item::new(Content::Complex(resource), self.root);
+        Eval { resource, root, env, remotes: &self.remotes, at, until: Cell::new(Instant::END) }
+    }
+
+    fn over_time<T: PartialEq>(&self, at: impl Fn(Instant) -> Result<(T, Instant), Unreadable>, unknown: T) -> Result<Steps<T>, Unreadable> {
+        let (first, mut until) = at(Instant::BEGIN)?;
+        let mut steps = Steps::always(first);
+        let mut evaluated = 1;
+        while until != Instant::END {
+            if evaluated == INSTANTS_MAX {
+                steps.push(until, unknown);
+                break;
+            }
+            evaluated += 1;
+            let (value, next) = at(until)?;
+            steps.push(until, value);
+            until = next;
+        }
+        Ok(steps)
     }
 
     /// Whether neither `now()` nor `today()` stands in it.
     pub fn is_time_free(&self) -> bool {
-        true
+        !self.timed
     }
 
     pub fn required_codes(&self) -> Option<Required> {
-        None
+        self.required.clone()
     }
 
     pub fn remotes(&self) -> &[Remote] {
-        &[]
+        &self.remotes
     }
 
-    /// The numbers of the value sets that it names.
+    /// The numbers of the value sets that it names, those of its remotes too.
     pub fn valuesets(&self) -> &[u16] {
-        &[]
+        &self.valuesets
     }
 
     /// The top-level JSON keys that it may read, sorted.
     pub fn elements(&self) -> &[String] {
-        &[]
+        &self.elements
+    }
+
+    /// The names of the types that its items may have (`date`, `code`, `System.Boolean`, `Period` …); empty: not certain.
+    pub fn gives(&self) -> Vec<&'static str> {
+        self.gives.iter().map(|kind| kind.name()).collect()
+    }
+}
+
+impl fmt::Debug for Program {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Program({} -> {}, reads {})", self.root.name(), names(&self.gives), self.elements.join(" "))
     }
 }

@@ -72,7 +72,8 @@ fn story(node: &Document, known: &Known, problems: &mut Vec<Problem>) -> Option<
         let text = until.text("an instant", problems)?;
         instant(text, &until.place, problems)
     });
-    if node.as_map().is_some() && given.is_empty() && then.is_empty() && until.is_none() {
+    let lines = |key: &str| node.get(key).and_then(Document::as_list).map_or(0, <[_]>::len);
+    if node.as_map().is_some() && lines("given") + lines("then") == 0 && node.get("until").is_none() {
         problems.push(node.error("nothing gives this story a time").hint("add a line under `given` or `then`, or `until`"));
     }
     given.sort_by_key(|(given, _): &(Given, Place)| given.at);

@@ -1,0 +1,63 @@
+//! Evaluation at an instant, straight off the parsed JSON.
+//!
+//! In: a compiled tree, a resource, an instant. Out: truth or items, and until when they stay so.
+//! Never here: names being looked up, a second way of treating time, content in an error.
+
+mod collection;
+mod compute;
+mod reference;
+mod truth;
+
+use super::node::Node;
+use super::program::{Env, Remote};
+use super::value::{Collection, Content, Item, Stop};
+use crate::time::Instant;
+use sonic_rs::Value;
+use std::cell::Cell;
+
+pub struct Eval<'a> {
+    pub resource: &'a Value,
+    pub root: Item<'a>,
+    pub env: &'a Env<'a>,
+    pub remotes: &'a [Remote],
+    pub at: Instant,
+    /// The first instant after `at` at which anything that was looked at may change.
+    pub until: Cell<Instant>,
+}
+
+impl<'a> Eval<'a> {
+    fn lower_until(&self, until: Instant) {
+        self.until.set(self.until.get().min(until));
+    }
+
+    /// The items of `node`, apart.
+    pub fn items(&self, node: &'a Node, this: &Item<'a>) -> Result<Collection<'a>, Stop> {
+        let mut out = Collection::new();
+        self.collect(node, this, &mut out)?;
+        Ok(out)
+    }
+
+    /// The one item; `None` of none. More than one is an error of FHIRPath.
+    fn single(&self, node: &'a Node, this: &Item<'a>) -> Result<Option<Item<'a>>, Stop> {
+        let mut items = self.items(node, this)?;
+        match items.len() {
+            0 => Ok(None),
+            1 => Ok(items.pop()),
+            _ => Err(Stop::Undecided),
+        }
+    }
+}
+
+/// FHIRPath's singleton evaluation of collections as a Boolean.
+fn as_boolean(items: &Collection) -> Result<Option<bool>, Stop> {
+    match items.as_slice() {
+        [] => Ok(None),
+        [one] => match one.content {
+            Content::Boolean(value) => Ok(Some(value)),
+            // Extensions without a value do not say which.
+            Content::Missing => Ok(None),
+            _ => Ok(Some(true)),
+        },
+        _ => Err(Stop::Undecided),
+    }
+}
