@@ -474,5 +474,13 @@ fn a_mistake_within_an_expression_is_told_at_its_character() {
     - latest: { Encounter: period.start > now(), by: period.start, where: status = 'finished' }";
     let (_, problems) = read(&with("  Patient: gender = 'female'", long));
     let places: Vec<_> = problems.iter().map(|p| p.lines().next().expect("a line")).collect();
-    assert_eq!(places, [""]);
+    let expected = [
+        "a.yaml:12:9  `kode` is not an element of Procedure",
+        "a.yaml:13:41  `age` is not an element of Patient",
+        "a.yaml:14:32  there is no value set `%mamography`",
+        "a.yaml:17:10  there is no function `foo()`",
+        "a.yaml:18:17  `Nonsense` is not a resource type of R4",
+        "a.yaml:19:28  which resources are candidates may not depend on the time of asking",
+    ];
+    assert_eq!(places, expected);
 }

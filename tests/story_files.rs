@@ -59,10 +59,13 @@ fn a_story_is_read() {
     let story = &stories[0];
     assert_eq!((story.name.as_str(), story.place.line, story.renewals, story.until), ("turns fifty", 1, false, None));
     let then: Vec<_> = story.then.iter().map(|t| (t.at.to_string(), t.person.as_str(), t.status, t.reason.as_deref())).collect();
-    assert_eq!(then, [
-        ("2026-03-01T06:00:00Z".to_owned(), "ann", Status::Entered, None),
-        ("2026-06-01T10:00:00Z".to_owned(), "ann", Status::Exited, Some("stop")),
-    ]);
+    assert_eq!(
+        then,
+        [
+            ("2026-03-01T06:00:00Z".to_owned(), "ann", Status::Entered, None),
+            ("2026-06-01T10:00:00Z".to_owned(), "ann", Status::Exited, Some("stop")),
+        ]
+    );
 }
 
 #[test]
@@ -91,7 +94,11 @@ fn an_authorization_is_whole_and_can_be_taken_back() {
   then: []
 ");
     let lines = lines(&feed);
-    let provision = |start: &str, end: &str| format!(r#""provision":{{"type":"permit","period":{{"start":"{start}","end":"{end}"}},"actor":[{{"role":{{"coding":[{{"system":"http://terminology.hl7.org/CodeSystem/v3-ParticipationType","code":"IRCP"}}]}},"reference":{{"identifier":{{"system":"urn:example:recipients","value":"crm"}}}}}}],"purpose":[{{"system":"http://terminology.hl7.org/CodeSystem/v3-ActReason","code":"HMARKT"}}]}}"#);
+    let provision = |start: &str, end: &str| {
+        format!(
+            r#""provision":{{"type":"permit","period":{{"start":"{start}","end":"{end}"}},"actor":[{{"role":{{"coding":[{{"system":"http://terminology.hl7.org/CodeSystem/v3-ParticipationType","code":"IRCP"}}]}},"reference":{{"identifier":{{"system":"urn:example:recipients","value":"crm"}}}}}}],"purpose":[{{"system":"http://terminology.hl7.org/CodeSystem/v3-ActReason","code":"HMARKT"}}]}}"#
+        )
+    };
     // At three in the morning of UTC it is still January in Chicago.
     assert!(lines[1].contains(&provision("2026-02-01T03:00:00Z", "2027-01-31")), "{}", lines[1]);
     assert!(lines[2].contains(&provision("2026-03-01T10:00:00Z", "2026-04-30")), "{}", lines[2]);
@@ -137,7 +144,8 @@ fn people_die_opt_out_and_change() {
 fn each_mistake_is_told_with_its_place_and_a_way_out() {
     let given = |line: &str| format!("- story: s\n  people: {{ ann: {{}} }}\n  given:\n    - {line}\n  then: []\n");
     let then = |line: &str| format!("- story: s\n  people: {{ ann: {{}} }}\n  then:\n    - {line}\n");
-    let verbs = "write consents PURPOSE [until DAY], denies PURPOSE, revokes, opts out email, opts out sms, dies, or a resource after `NAME:`";
+    let verbs =
+        "write consents PURPOSE [until DAY], denies PURPOSE, revokes, opts out email, opts out sms, dies, or a resource after `NAME:`";
     let table: Vec<(String, Vec<String>)> = vec![
         ("story: s\n".into(), vec!["a.test.yaml:1:1  expected a list of stories, each beginning with `- story:`, found a map".into()]),
         ("[]".into(), vec!["a.test.yaml:1:1  warning: no story is told here".into()]),

@@ -15,4 +15,5 @@ pub mod units;
 mod window;
 
 pub use definition::*;
+pub use digest::definition as fingerprint;
 pub use read::{Around, Written, read};
