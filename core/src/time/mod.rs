@@ -6,9 +6,11 @@
 mod instant;
 mod moment;
 mod period;
+mod span_text;
 mod zone;
 
 pub use instant::{BadInstant, Instant, Span};
 pub use moment::{BadMoment, Moment, Precision};
 pub use period::Period;
+pub use span_text::parse_span;
 pub use zone::{UnknownZone, Zone};
