@@ -1,9 +1,8 @@
 //! `check`: every problem in the mappings at once, each with its place and a way out.
 
 use super::Exit;
-use crate::config::mappings::{self, Loaded};
+use crate::config::mappings::{self, Reading};
 use crate::config::render;
-use anyhow::Context;
 use clap::Args;
 use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
@@ -19,7 +18,7 @@ pub struct Check {
 }
 
 pub fn run(args: &Check) -> anyhow::Result<Exit> {
-    let Loaded { mappings, problems, sources } = mappings::load(&args.mappings).with_context(|| args.mappings.display().to_string())?;
+    let Reading { mappings, problems, sources } = mappings::read(&args.mappings);
     let mut out = std::io::stdout().lock();
     if args.json {
         write!(out, "{}", render::for_machines(&problems))?;

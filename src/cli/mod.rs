@@ -13,7 +13,6 @@ mod test;
 
 use crate::config::mappings::{self, Mappings};
 use crate::config::render;
-use anyhow::Context;
 use clap::{Parser, Subcommand};
 use footbridge_core::problem::Problem;
 use std::io::IsTerminal;
@@ -83,11 +82,11 @@ fn is_broken_pipe(error: &anyhow::Error) -> bool {
 }
 
 /// Loads mappings; where they are wrong, prints all problems and gives `None`. Warnings are for `check`.
-fn load(folder: &Path) -> anyhow::Result<Option<Mappings>> {
-    let mut loaded = mappings::load(folder).with_context(|| folder.display().to_string())?;
+fn load(folder: &Path) -> Option<Mappings> {
+    let mut loaded = mappings::read(folder);
     if loaded.mappings.is_none() {
         loaded.problems.retain(Problem::is_error);
         eprint!("{}", render::for_people(&loaded.problems, &loaded.sources, std::io::stderr().is_terminal()));
     }
-    Ok(loaded.mappings)
+    loaded.mappings
 }

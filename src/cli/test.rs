@@ -41,7 +41,7 @@ struct Outcome<'a> {
 }
 
 pub fn run(args: &Test) -> anyhow::Result<Exit> {
-    let Some(mut mappings) = load(&args.mappings)? else { return Ok(Exit::Problems) };
+    let Some(mut mappings) = load(&args.mappings) else { return Ok(Exit::Problems) };
     let stories = std::mem::take(&mut mappings.stories);
     let unknown: Vec<&String> = args.audiences.iter().filter(|name| !stories.iter().any(|file| file.audience == **name)).collect();
     if !unknown.is_empty() {
@@ -106,8 +106,9 @@ fn tell(engine: &Engine, file: &StoryFile, story: &Story) -> anyhow::Result<Opti
         first.extend(arrival(fed.begins, "", record)?);
     }
     let mut later = Vec::new();
-    for fed in &fed.rest {
-        later.extend(arrival(fed.at, &fed.person, &fed.record)?);
+    for told in &fed.rest {
+        let arrival = arrival(told.at, &told.person, &told.record)?;
+        if told.at == fed.begins { first.extend(arrival) } else { later.extend(arrival) }
     }
     let rehearsal = engine.rehearse(first, later, fed.begins, fed.ends);
     let name_of = |person| story.people.iter().find(|named| engine.person(&named.name) == person).map(|named| named.name.clone());

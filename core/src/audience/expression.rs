@@ -6,6 +6,7 @@
 use super::source::place_within;
 use super::{Catalogue, Criterion, CriterionId, Form, Latest, LatestId, Pick, Value, ValueId};
 use crate::document::{Document, Key};
+use crate::fhir::compartment;
 use crate::fhirpath::{self, Program, Remark};
 use crate::problem::{Problem, Severity};
 use std::collections::{BTreeSet, HashMap};
@@ -137,7 +138,7 @@ impl Expressions<'_> {
 /// The text after `Type:`, if the type can say something about a person.
 fn expression_text<'d>(kind: &Key, expression: &'d Document, problems: &mut Vec<Problem>) -> Option<&'d str> {
     // Shared by all people: membership would be everybody's.
-    if matches!(kind.name.as_str(), "Medication" | "Location" | "Organization" | "HealthcareService" | "Practitioner" | "PractitionerRole" | "Group") {
+    if kind.name != "Patient" && compartment::elements(&kind.name).is_empty() {
         let what = format!("a {} belongs to no patient, so nobody can be a member by it", kind.name);
         let hint = "begin at the resource that refers to it and use `resolve()`";
         problems.push(Problem::error(kind.place.clone(), what).hint(hint));

@@ -35,8 +35,22 @@ pub struct Written<'a> {
 }
 
 const KEYS: [&str; 16] = [
-    "audience", "title", "summary", "owner", "communication", "remuneration", "recipient", "channels", "action", "starts", "ends", "times",
-    "outcome", "holdout", "members", "release",
+    "audience",
+    "title",
+    "summary",
+    "owner",
+    "communication",
+    "remuneration",
+    "recipient",
+    "channels",
+    "action",
+    "starts",
+    "ends",
+    "times",
+    "outcome",
+    "holdout",
+    "members",
+    "release",
 ];
 
 /// Reads all definitions. Those without an error are in the catalogue, in the order given; whether to use it while
@@ -51,7 +65,8 @@ pub fn read(files: &[Written], around: &Around, problems: &mut Vec<Problem>) -> 
             && let Some(text) = name.as_text()
         {
             match names.get(text) {
-                Some(first) => problems.push(name.error(format!("an audience named `{text}` is already defined")).hint(format!("the first is in {first}"))),
+                Some(first) => problems
+                    .push(name.error(format!("an audience named `{text}` is already defined")).hint(format!("the first is in {first}"))),
                 None => {
                     names.insert(text.to_owned(), name.place.file.clone());
                 }
@@ -99,7 +114,8 @@ fn one(file: &Written, around: &Around, tables: &mut Tables, problems: &mut Vec<
         let missing = Problem::warning(holdout.place.clone(), "a group is held back, but nothing says what is measured");
         problems.push(missing.hint("add `outcome: { Type: expression }`"));
     }
-    let members = node.get("members").and_then(|members| read_rule::read(members, times.unwrap_or(around.times), &mut expressions, problems));
+    let members =
+        node.get("members").and_then(|members| read_rule::read(members, times.unwrap_or(around.times), &mut expressions, problems));
     let release = node.get("release").map(|release| read_release::read(release, &mut expressions, problems));
     let definition = definition(file, around, &expressions.named);
     Some(Audience {
@@ -181,7 +197,9 @@ fn remuneration(node: &Document, class: Option<Communication>, problems: &mut Ve
     if let Some(stated) = node.get("remuneration") {
         return stated.one_of(&choices, problems);
     }
-    if let (Some(Communication::Treatment | Communication::Operations), Some(place)) = (class, node.get("communication").map(|c| c.place.clone())) {
+    if let (Some(Communication::Treatment | Communication::Operations), Some(place)) =
+        (class, node.get("communication").map(|c| c.place.clone()))
+    {
         let what = "`remuneration` is not stated and counts as financial: the marketing basis applies";
         problems.push(Problem::warning(place, what).hint("add `remuneration: none` if nobody is paid for the message"));
     }
@@ -232,7 +250,10 @@ fn action(node: &Document, problems: &mut Vec<Problem>) -> Option<String> {
         Some(("not a link", "write the whole address, as https://riverside.example/book"))
     } else if let Some(c) = text.chars().find(|c| "{}$<>%".contains(*c) && !is_percent_escape(text, *c)) {
         let what = "a link may hold no placeholder";
-        problems.push(node.error(format!("`{c}` in a link: {what}")).hint("the link is fixed and the same for all members; no patient data goes into it"));
+        problems.push(
+            node.error(format!("`{c}` in a link: {what}"))
+                .hint("the link is fixed and the same for all members; no patient data goes into it"),
+        );
         return None;
     } else if text.chars().any(|c| c.is_whitespace() || c.is_control() || !c.is_ascii()) {
         Some(("a link may hold no blanks and only ASCII", "percent-encode what is neither a letter, a digit nor punctuation of a link"))
@@ -359,6 +380,3 @@ fn definition(file: &Written, around: &Around, named: &BTreeSet<u16>) -> String 
     parts.extend(sets);
     digest::definition(&parts)
 }
-
-#[cfg(test)]
-mod tests;

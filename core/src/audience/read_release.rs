@@ -41,7 +41,9 @@ fn attribute(key: &Key, node: &Document, expressions: &mut Expressions, problems
         }
         [] => {
             if node.as_map().is_some() {
-                problems.push(node.error(format!("`{}` names no type", key.name)).hint("write where the value comes from, as `Patient: birthDate`"));
+                problems.push(
+                    node.error(format!("`{}` names no type", key.name)).hint("write where the value comes from, as `Patient: birthDate`"),
+                );
             }
             None
         }

@@ -82,7 +82,10 @@ impl RuleReader<'_, '_, '_> {
     fn list(&mut self, node: &Document, word: &str) -> Option<Vec<Rule>> {
         let items = node.as_list().or_else(|| {
             let expected = if word == "none" { "a list of rules or one rule" } else { "a list of rules" };
-            self.problems.push(node.error(format!("expected {expected}, found {}", node.describe())).hint(format!("begin each rule under `{word}` with `- `")));
+            self.problems.push(
+                node.error(format!("expected {expected}, found {}", node.describe()))
+                    .hint(format!("begin each rule under `{word}` with `- `")),
+            );
             None
         })?;
         if items.is_empty() {
@@ -146,7 +149,10 @@ impl RuleReader<'_, '_, '_> {
             }
             [] => {
                 if node.as_map().is_some() {
-                    self.problems.push(node.error("`latest` names no type").hint("add which resources are candidates, as `Appointment: status = 'booked'`"));
+                    self.problems.push(
+                        node.error("`latest` names no type")
+                            .hint("add which resources are candidates, as `Appointment: status = 'booked'`"),
+                    );
                 }
                 None
             }

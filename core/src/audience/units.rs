@@ -3,27 +3,15 @@
 //! In: a scalar's text. Out: a span, a share, an instant; or what to write instead.
 //! Never here: months and years as a length of time: they have none.
 
-use crate::time::{Instant, Moment, Span, Zone};
+use crate::time::{Instant, Moment, Span, Zone, parse_span};
 
 /// A whole number and a unit, with or without a blank: `15m`, `12h`, `3d`, `60 days`.
 pub fn span(text: &str) -> Result<Span, &'static str> {
+    const MONTHS: &str = "a month has no fixed length: write it in days, as 90 days";
     const HELP: &str = "write a whole number and a unit: 30s, 15m, 12h, 3d, 2w or 60 days";
-    let digits = text.find(|c: char| !c.is_ascii_digit()).ok_or(HELP)?;
-    let count: i64 = text[..digits].parse().map_err(|_| HELP)?;
-    let seconds = match text[digits..].trim_start() {
-        "s" | "second" | "seconds" => 1,
-        "m" | "min" | "minute" | "minutes" => 60,
-        "h" | "hour" | "hours" => 3600,
-        "d" | "day" | "days" => 86_400,
-        "w" | "week" | "weeks" => 7 * 86_400,
-        "month" | "months" | "year" | "years" => return Err("a month has no fixed length: write it in days, as 90 days"),
-        _ => return Err(HELP),
-    };
+    let span = parse_span(text).ok_or(if text.contains("month") || text.contains("year") { MONTHS } else { HELP })?;
     // A hundred years: more is a slip of the keyboard.
-    match count.checked_mul(seconds) {
-        Some(total) if total <= 36_525 * 86_400 => Ok(Span::seconds(total)),
-        _ => Err("write at most 36525 days"),
-    }
+    if span.0 > Span::days(36_525).0 { Err("write at most 36525 days") } else { Ok(span) }
 }
 
 /// `10%` or `2.5%`, in thousandths.
@@ -67,7 +55,14 @@ mod tests {
 
     #[test]
     fn spans_are_a_number_and_a_unit() {
-        for (text, expected) in [("30s", Span::seconds(30)), ("15m", Span::minutes(15)), ("12 h", Span::hours(12)), ("3d", Span::days(3)), ("60 days", Span::days(60)), ("2w", Span::days(14))] {
+        for (text, expected) in [
+            ("30s", Span::seconds(30)),
+            ("15m", Span::minutes(15)),
+            ("12 h", Span::hours(12)),
+            ("3d", Span::days(3)),
+            ("60 days", Span::days(60)),
+            ("2w", Span::days(14)),
+        ] {
             assert_eq!(span(text), Ok(expected), "{text}");
         }
         for bad in ["", "3", "d", "-3d", "3.5d", "3 months", "1y", "99999999999999999999d", "9999999999999d", "３d", "3dd"] {

@@ -117,7 +117,8 @@ fn short(at: Instant) -> String {
 
 /// The greatest units of the distance, and its direction.
 fn apart(expected: Instant, happened: Instant) -> String {
-    let (distance, direction) = if happened > expected { (happened.since(expected), "later") } else { (expected.since(happened), "earlier") };
+    let (distance, direction) =
+        if happened > expected { (happened.since(expected), "later") } else { (expected.since(happened), "earlier") };
     let mut left = distance.0 / Span::seconds(1).0;
     let mut parts = Vec::new();
     for (unit, seconds) in [("day", 86_400), ("hour", 3600), ("minute", 60), ("second", 1)] {
@@ -143,7 +144,13 @@ mod tests {
     }
 
     fn then(at_text: &str, person: &str, status: Status, reason: Option<&str>) -> Then {
-        Then { at: at(at_text), person: person.to_owned(), status, reason: reason.map(str::to_owned), place: Place::new("a.test.yaml", 1, 1) }
+        Then {
+            at: at(at_text),
+            person: person.to_owned(),
+            status,
+            reason: reason.map(str::to_owned),
+            place: Place::new("a.test.yaml", 1, 1),
+        }
     }
 
     fn happened(at_text: &str, person: &str, status: Status, reason: &str) -> Happened {
@@ -152,8 +159,12 @@ mod tests {
 
     #[test]
     fn what_agrees_says_nothing() {
-        let expected = [then("2026-03-01T06:00Z", "ann", Status::Entered, None), then("2026-06-01T10:00Z", "ann", Status::Exited, Some("stop"))];
-        let seen = [happened("2026-06-01T10:00Z", "ann", Status::Exited, "stop"), happened("2026-03-01T06:00Z", "ann", Status::Entered, "qualified")];
+        let expected =
+            [then("2026-03-01T06:00Z", "ann", Status::Entered, None), then("2026-06-01T10:00Z", "ann", Status::Exited, Some("stop"))];
+        let seen = [
+            happened("2026-06-01T10:00Z", "ann", Status::Exited, "stop"),
+            happened("2026-03-01T06:00Z", "ann", Status::Entered, "qualified"),
+        ];
         assert_eq!(compare(&expected, &seen), None);
         assert_eq!(compare(&[], &[]), None);
     }

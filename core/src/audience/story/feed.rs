@@ -6,15 +6,15 @@
 use super::resource::{reference, set, whole};
 use super::{Fields, Happening, Story, json};
 use crate::audience::Channel;
-use crate::time::{Instant, Span, Zone};
+use crate::time::{Instant, Zone};
 use jiff::civil;
 use std::collections::HashMap;
 
-/// A story is fed so: `first` arrives at `begins` as one group, followed by the baseline; `rest` one by one in this order;
-/// then time runs up to, not including, `ends`.
+/// A story is fed so: `first` arrives at `begins` as one group with what `rest` has at that instant, followed by the
+/// baseline; then the others of `rest` one by one in this order; then time runs up to, not including, `ends`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Feed {
-    /// A day before the first line, so that nobody is new when the story begins.
+    /// The instant of the first line: nobody is known without what it tells of them.
     pub begins: Instant,
     pub first: Vec<Record>,
     pub rest: Vec<Fed>,
@@ -31,9 +31,15 @@ pub struct Fed {
 
 #[derive(Debug, Clone, PartialEq)]
 pub enum Record {
-    Resource { kind: String, id: String, json: String },
+    Resource {
+        kind: String,
+        id: String,
+        json: String,
+    },
     /// Said to the recipient, not written in the chart. The person is `Patient/` and the name.
-    OptOut { channel: Channel },
+    OptOut {
+        channel: Channel,
+    },
 }
 
 /// Who stands in the Consents that a story makes.
@@ -64,7 +70,7 @@ pub fn feed(story: &Story, parties: &Parties) -> Feed {
         teller.tell(given.at, &given.person, index + 1, &given.what);
     }
     let ends = story.until.filter(|until| *until > latest).unwrap_or(latest).tick();
-    Feed { begins: earliest.minus(Span::days(1)), first, rest: teller.rest, ends }
+    Feed { begins: earliest, first, rest: teller.rest, ends }
 }
 
 struct Teller<'a> {
@@ -193,6 +199,3 @@ fn actor(actor: Actor) -> String {
         }
     }
 }
-
-#[cfg(test)]
-mod tests;

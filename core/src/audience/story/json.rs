@@ -10,7 +10,8 @@ use crate::problem::Problem;
 pub fn value(node: &Document, problems: &mut Vec<Problem>) -> String {
     match &node.content {
         Content::Map(entries) => {
-            let members: Vec<String> = entries.iter().map(|(key, member)| format!("{}:{}", string(&key.name), value(member, problems))).collect();
+            let members: Vec<String> =
+                entries.iter().map(|(key, member)| format!("{}:{}", string(&key.name), value(member, problems))).collect();
             format!("{{{}}}", members.join(","))
         }
         Content::List(items) => {

@@ -51,10 +51,19 @@ pub struct Given {
 #[derive(Debug, Clone, PartialEq)]
 pub enum Happening {
     /// A new resource, or a new version of one with the same type and id.
-    Resource { kind: String, id: String, fields: Fields },
+    Resource {
+        kind: String,
+        id: String,
+        fields: Fields,
+    },
     /// A signed authorization for the purpose; without a day it lasts a year.
-    Consents { purpose: String, until: Option<civil::Date> },
-    Denies { purpose: String },
+    Consents {
+        purpose: String,
+        until: Option<civil::Date>,
+    },
+    Denies {
+        purpose: String,
+    },
     /// Takes back every Consent that the person gave so far, permits and denials alike.
     Revokes,
     OptsOut(Channel),

@@ -20,9 +20,9 @@ pub struct Known<'a> {
 
 /// Codes of PurposeOfUse (v3-ActReason) that a person may consent to or deny.
 const PURPOSES: [&str; 30] = [
-    "TREAT", "HOPERAT", "HMARKT", "HPAYMT", "HRESCH", "PATRQT", "PUBHLTH", "COC", "POPHLTH", "CLINTRL", "TREATDS", "ETREAT", "BTG", "ERTREAT",
-    "CAREMGT", "PATADMIN", "PATSFTY", "HDIRECT", "HQUALIMP", "SYSDEV", "FAMRQT", "PWATRNY", "SUPNWK", "DONAT", "FRAUD", "GOV", "HACCRED",
-    "HCOMPL", "HDECD", "LEGAL",
+    "TREAT", "HOPERAT", "HMARKT", "HPAYMT", "HRESCH", "PATRQT", "PUBHLTH", "COC", "POPHLTH", "CLINTRL", "TREATDS", "ETREAT", "BTG",
+    "ERTREAT", "CAREMGT", "PATADMIN", "PATSFTY", "HDIRECT", "HQUALIMP", "SYSDEV", "FAMRQT", "PWATRNY", "SUPNWK", "DONAT", "FRAUD", "GOV",
+    "HACCRED", "HCOMPL", "HDECD", "LEGAL",
 ];
 const VERBS: [&str; 5] = ["consents", "denies", "revokes", "opts", "dies"];
 const ENTER_REASONS: [&str; 4] = ["qualified", "changed", "renewed", "resumed"];
@@ -72,7 +72,8 @@ fn story(node: &Document, known: &Known, problems: &mut Vec<Problem>) -> Option<
         let text = until.text("an instant", problems)?;
         instant(text, &until.place, problems)
     });
-    if node.as_map().is_some() && given.is_empty() && then.is_empty() && until.is_none() {
+    let lines = |key: &str| node.get(key).and_then(Document::as_list).map_or(0, <[_]>::len);
+    if node.as_map().is_some() && lines("given") + lines("then") == 0 && node.get("until").is_none() {
         problems.push(node.error("nothing gives this story a time").hint("add a line under `given` or `then`, or `until`"));
     }
     given.sort_by_key(|(given, _): &(Given, Place)| given.at);
@@ -174,7 +175,8 @@ fn happening(words: &[&str], line: &Document, problems: &mut Vec<Problem>) -> Op
                 Some(near) if !words.contains(&near) => format!("did you mean `{near}`?"),
                 _ => "write consents PURPOSE [until DAY], denies PURPOSE, revokes, opts out email, opts out sms, dies, or a resource after `NAME:`".to_owned(),
             };
-            let what = if words.is_empty() { "nothing happens here".to_owned() } else { format!("`{}` is not understood", words.join(" ")) };
+            let what =
+                if words.is_empty() { "nothing happens here".to_owned() } else { format!("`{}` is not understood", words.join(" ")) };
             problems.push(line.error(what).hint(hint));
             None
         }
@@ -201,7 +203,10 @@ fn then(line: &Document, names: &[&str], problems: &mut Vec<Problem>) -> Option<
         ["updated", ref reason @ ..] => (Status::Updated, reason),
         ["exited", ref reason @ ..] => (Status::Exited, reason),
         _ => {
-            problems.push(line.error(format!("`{}` is not what can leave", words.join(" "))).hint("write entered, updated or exited, and a reason if it matters"));
+            problems.push(
+                line.error(format!("`{}` is not what can leave", words.join(" ")))
+                    .hint("write entered, updated or exited, and a reason if it matters"),
+            );
             return None;
         }
     };
@@ -235,6 +240,3 @@ fn check_revokes(given: &[(Given, Place)], problems: &mut Vec<Problem>) {
         }
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -40,7 +40,13 @@ pub fn patient(name: &str, node: &Document, problems: &mut Vec<Problem>) -> Fiel
 }
 
 /// Kind, id and elements of an inline resource. `number` tells apart those of a person that have no id.
-pub fn resource(person: &str, number: usize, node: &Document, known: &Known, problems: &mut Vec<Problem>) -> Option<(String, String, Fields)> {
+pub fn resource(
+    person: &str,
+    number: usize,
+    node: &Document,
+    known: &Known,
+    problems: &mut Vec<Problem>,
+) -> Option<(String, String, Fields)> {
     let entries = node.map("a resource, as { resourceType: Procedure, status: completed }", problems);
     let Some(kind) = node.get("resourceType") else {
         if node.as_map().is_some() {
@@ -63,7 +69,8 @@ pub fn resource(person: &str, number: usize, node: &Document, known: &Known, pro
         None => format!("{person}-{number}"),
     };
     if kind == "Patient" && id != person {
-        problems.push(node.error(format!("this Patient is not {person}")).hint("leave the id out, or put the line under that person's name"));
+        problems
+            .push(node.error(format!("this Patient is not {person}")).hint("leave the id out, or put the line under that person's name"));
     }
     set(&mut fields, "id", json::string(&id));
     if let Some((element, text)) = about(kind, person)
@@ -125,9 +132,26 @@ fn about(kind: &str, person: &str) -> Option<(&'static str, String)> {
         "ResearchSubject" => "individual",
         "SupplyRequest" => "deliverTo",
         "Task" => "for",
-        "AllergyIntolerance" | "BodyStructure" | "Claim" | "ClaimResponse" | "Consent" | "CoverageEligibilityRequest" | "CoverageEligibilityResponse"
-        | "DetectedIssue" | "Device" | "EpisodeOfCare" | "ExplanationOfBenefit" | "FamilyMemberHistory" | "Immunization" | "ImmunizationEvaluation"
-        | "ImmunizationRecommendation" | "MolecularSequence" | "NutritionOrder" | "RelatedPerson" | "SupplyDelivery" | "VisionPrescription" => "patient",
+        "AllergyIntolerance"
+        | "BodyStructure"
+        | "Claim"
+        | "ClaimResponse"
+        | "Consent"
+        | "CoverageEligibilityRequest"
+        | "CoverageEligibilityResponse"
+        | "DetectedIssue"
+        | "Device"
+        | "EpisodeOfCare"
+        | "ExplanationOfBenefit"
+        | "FamilyMemberHistory"
+        | "Immunization"
+        | "ImmunizationEvaluation"
+        | "ImmunizationRecommendation"
+        | "MolecularSequence"
+        | "NutritionOrder"
+        | "RelatedPerson"
+        | "SupplyDelivery"
+        | "VisionPrescription" => "patient",
         _ => "subject",
     };
     Some((found, patient))
