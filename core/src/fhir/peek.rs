@@ -336,3 +336,111 @@ fn one_reference<'a>(scan: &mut Scan<'a>, name: &'static str, found: &mut impl F
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn about(text: &str) -> (Vec<String>, bool) {
+        let peek = peek(text.as_bytes()).unwrap_or_else(|e| panic!("{e}: {text}"));
+        (peek.patients.iter().map(|p| p.to_string()).collect(), peek.patients_unclear)
+    }
+
+    #[test]
+    fn the_patient_is_found_in_each_release() {
+        for (text, patients, unclear) in [
+            (r#"{"resourceType":"Patient","id":"7"}"#, &["Patient/7"][..], false),
+            (r#"{"resourceType":"Patient"}"#, &[], false),
+            (r#"{"subject":{"reference":"Patient/1"},"resourceType":"Observation","performer":[{"reference":"Patient/2"}]}"#, &["Patient/1"], false),
+            (r#"{"resourceType":"Observation","subject":{"reference":"Location/1"}}"#, &[], false),
+            (r#"{"resourceType":"Immunization","patient":{"reference":"urn:uuid:a"}}"#, &["urn:uuid:a"], false),
+            (r#"{"resourceType":"Consent","subject":{"reference":"https://h/fhir/Patient/1/_history/3"}}"#, &["https://h/fhir/Patient/1/_history/3"], false),
+            (r#"{"resourceType":"Consent","patient":{"identifier":{"value":"9"}}}"#, &[], true),
+            (r##"{"resourceType":"Consent","patient":{"reference":"#p"}}"##, &[], true),
+            (r#"{"resourceType":"Appointment","participant":[{"actor":{"reference":"Practitioner/1"}},{"status":"accepted","actor":{"reference":"Patient/1"}}]}"#, &["Patient/1"], false),
+            (r#"{"resourceType":"Appointment","subject":{"reference":"Patient/1"},"participant":[{"actor":{"reference":"Patient/1"}}]}"#, &["Patient/1"], false),
+            (r#"{"resourceType":"Coverage","beneficiary":{"reference":"Patient/1"},"subscriber":{"reference":"Patient/2"}}"#, &["Patient/1"], false),
+            (r#"{"resourceType":"ResearchSubject","individual":{"reference":"Patient/1"}}"#, &["Patient/1"], false),
+            (r#"{"resourceType":"Task","for":{"reference":"Patient/1"}}"#, &["Patient/1"], false),
+            (r#"{"resourceType":"Account","subject":[{"reference":"Patient/1"},{"reference":"Patient/2"}]}"#, &["Patient/1", "Patient/2"], false),
+            (r#"{"resourceType":"Organization","partOf":{"reference":"Organization/2"}}"#, &[], false),
+            (r#"{"resourceType":"Telepathy","subject":{"reference":"Patient\/1"}}"#, &["Patient/1"], false),
+            (r#"{"resourceType":"Encounter","subject":{"reference":"Patient?identifier=s|1"}}"#, &["Patient?identifier=s|1"], false),
+        ] {
+            assert_eq!(about(text), (patients.iter().map(|p| p.to_string()).collect(), unclear), "{text}");
+        }
+    }
+
+    #[test]
+    fn meta_and_elements_are_read_and_a_label_is_seen() {
+        let text = br#"{"resourceType":"Observation","id":"o-1","meta":{"versionId":"3","lastUpdated":"2026-03-01T10:00:00.5+01:00","security":[{"code":"R"}]},"code":{"coding":[{"code":"1"}]}}"#;
+        let peek = peek(text).expect("a resource");
+        assert_eq!((&*peek.kind, peek.id.as_deref(), peek.version_id.as_deref()), ("Observation", Some("o-1"), Some("3")));
+        assert_eq!(peek.last_updated.map(|i| i.to_string()).as_deref(), Some("2026-03-01T09:00:00.5Z"));
+        assert!(peek.security);
+        assert_eq!(peek.element("code").expect("once"), Some(&br#"{"coding":[{"code":"1"}]}"#[..]));
+        assert_eq!(peek.element("status").expect("once"), None);
+    }
+
+    #[test]
+    fn links_of_each_release() {
+        for (text, expected) in [
+            (r#""encounter":{"reference":"Encounter/1"}"#, vec![(LinkKind::Encounter, Some("Encounter/1"))]),
+            (r#""context":{"reference":"Encounter/1"}"#, vec![(LinkKind::Encounter, Some("Encounter/1"))]),
+            (r#""context":{"encounter":[{"reference":"Encounter/1"}],"period":{}}"#, vec![(LinkKind::Encounter, Some("Encounter/1"))]),
+            (
+                r#""reasonReference":[{"reference":"Condition/1"},{"identifier":{"value":"2"}}]"#,
+                vec![(LinkKind::Reason, Some("Condition/1")), (LinkKind::Reason, None)],
+            ),
+            (
+                r#""reason":[{"reference":{"reference":"Condition/1"}},{"concept":{"text":"x"}}]"#,
+                vec![(LinkKind::Reason, Some("Condition/1"))],
+            ),
+            (r#""reason":[{"use":[],"value":[{"reference":{"reference":"Condition/1"}}]}]"#, vec![(LinkKind::Reason, Some("Condition/1"))]),
+            (r#""diagnosis":[{"condition":{"reference":"Condition/1"}}]"#, vec![(LinkKind::Reason, Some("Condition/1"))]),
+            (r#""diagnosis":[{"condition":[{"reference":{"reference":"Condition/1"}}]}]"#, vec![(LinkKind::Reason, Some("Condition/1"))]),
+            (r#""medication":{"reference":{"reference":"Medication/1"}}"#, vec![(LinkKind::Medication, Some("Medication/1"))]),
+            (r#""medicationReference":{"reference":"Medication/1"}"#, vec![(LinkKind::Medication, Some("Medication/1"))]),
+            (r#""partOf":[{"reference":"Procedure/1"}]"#, vec![(LinkKind::PartOf, Some("Procedure/1"))]),
+            (r#""medicationCodeableConcept":{"text":"x"}"#, vec![]),
+        ] {
+            let whole = format!(r#"{{"resourceType":"Procedure",{text}}}"#);
+            let peek = peek(whole.as_bytes()).expect("a resource");
+            let links = peek.links().expect("links");
+            let links: Vec<_> = links.iter().map(|link| (link.kind, link.text.as_deref())).collect();
+            assert_eq!(links, expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_trusted_is_refused_with_a_reason() {
+        for (text, reason) in [
+            ("", "empty"),
+            ("[]", "not JSON at line 1, column 1"),
+            ("{}", "`resourceType` is missing; it is no FHIR resource"),
+            (r#"{"resourceType":7}"#, "`resourceType` is not a string"),
+            (r#"{"resourceType":"a b"}"#, "`resourceType` is not the name of a type"),
+            (r#"{"resourceType":"Patient","resourceType":"Consent"}"#, "the key `resourceType` stands twice in one object"),
+            (r#"{"resourceType":"Patient","id":"1","id":"2"}"#, "the key `id` stands twice in one object"),
+            (r#"{"resourceType":"Patient","id":"a/b"}"#, "`id` is not an id of FHIR"),
+            (r#"{"resourceType":"Patient","meta":{"lastUpdated":"2026-02-30T00:00:00Z"}}"#, "`meta.lastUpdated` is not an instant"),
+            (r#"{"resourceType":"Patient","meta":{"lastUpdated":"2026-02-03"}}"#, "`meta.lastUpdated` is not an instant"),
+            (r#"{"resourceType":"Patient","meta":[]}"#, "`meta` is not an object"),
+            (r#"{"resourceType":"Consent","patient":"Patient/1"}"#, "`patient` is not a reference"),
+            (
+                r#"{"resourceType":"Consent","patient":{"reference":"Patient/1"},"patient":{"reference":"Patient/2"}}"#,
+                "the key `patient` stands twice in one object",
+            ),
+            (
+                r#"{"resourceType":"Consent","patient":{"reference":"Patient/1","reference":"Patient/2"}}"#,
+                "the key `reference` stands twice in one object",
+            ),
+            (r#"{"resourceType":"Patient","\u0069d":"1"}"#, "`(a key)` is written with escapes; write it plainly"),
+            (r#"{"resourceType":"Patient"} x"#, "not JSON at line 1, column 28"),
+        ] {
+            assert_eq!(peek(text.as_bytes()).err().map(|e| e.to_string()).as_deref(), Some(reason), "{text}");
+        }
+        let twice = br#"{"resourceType":"Observation","code":{},"code":{}}"#;
+        assert!(matches!(peek(twice).expect("not read").element("code"), Err(Unreadable::Duplicate { .. })));
+    }
+}

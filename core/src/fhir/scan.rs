@@ -287,3 +287,79 @@ fn quote_or_backslash(bytes: &[u8]) -> usize {
     let short = rest.iter().position(|b| matches!(b, b'"' | b'\\')).unwrap_or(rest.len());
     words.len() * 8 + short
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fhir::json;
+    use proptest::prelude::*;
+
+    fn passes(text: &[u8]) -> Result<(), Unreadable> {
+        let mut scan = Scan::new(text);
+        scan.skip()?;
+        scan.finish()
+    }
+
+    /// JSON of any shape, with strings that try to look like structure.
+    fn value() -> impl Strategy<Value = String> {
+        let string = r#"([a-z\[\]{},: é]|\\\\|\\"|\\n|\\u0041){0,70}"#.prop_map(|s| format!("\"{s}\""));
+        let leaf = prop_oneof![string.clone(), Just("null".to_owned()), Just("-1.10e5".to_owned()), Just("true".to_owned())];
+        leaf.prop_recursive(5, 60, 6, move |inner| {
+            let list = prop::collection::vec(inner.clone(), 0..6).prop_map(|items| format!("[{}]", items.join(" ,")));
+            let object = prop::collection::vec((string.clone(), inner), 0..6).prop_map(|members| {
+                format!("{{{}}}", members.iter().map(|(key, value)| format!("{key}: {value}")).collect::<Vec<_>>().join(","))
+            });
+            prop_oneof![list, object]
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn all_json_passes_and_ends_where_it_ends(text in value(), rest in "[,\\]} ]{0,3}") {
+            prop_assert!(json::parse(text.as_bytes()).is_ok());
+            prop_assert!(passes(text.as_bytes()).is_ok());
+            let both = format!("{text}{rest}");
+            prop_assert_eq!(Scan::new(both.as_bytes()).skip().expect("passes").len(), text.len());
+        }
+
+        #[test]
+        fn json_cut_off_anywhere_does_not_pass(text in value(), part in 0.0..1.0f64) {
+            let mut cut = (text.len() as f64 * part) as usize;
+            while !text.is_char_boundary(cut) {
+                cut -= 1;
+            }
+            let cut = &text[..cut];
+            prop_assume!(json::parse(cut.as_bytes()).is_err());
+            // A cut number or a cut nothing aside, only what opened a bracket or a quote can tell.
+            prop_assume!(text.starts_with(['{', '[', '"']));
+            prop_assert!(passes(cut.as_bytes()).is_err());
+        }
+
+        #[test]
+        fn bytes_of_any_kind_do_no_harm(bytes in prop::collection::vec(prop_oneof![Just(b'"'), Just(b'\\'), Just(b'{'), Just(b'}'), Just(b'['), any::<u8>()], 0..300)) {
+            let _ = passes(&bytes);
+        }
+    }
+
+    #[test]
+    fn what_is_cut_off_mismatched_or_trailing_is_refused_with_its_place() {
+        for (text, line, column) in [
+            ("{\"a\":[1,2}", 1, 10),
+            ("{\"a\":\n\"b", 2, 3),
+            ("{} {}", 1, 4),
+            ("[1]]", 1, 4),
+            ("tru", 1, 1),
+            ("{\"a\":{\"b\":\"\\", 1, 13),
+        ] {
+            assert_eq!(passes(text.as_bytes()), Err(Unreadable::Syntax { line, column }), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_depth_of_64_passes_and_65_does_not() {
+        let nested = |n: usize| format!("{}1{}", "[".repeat(n), "]".repeat(n));
+        assert_eq!(passes(nested(DEPTH_MAX).as_bytes()), Ok(()));
+        assert_eq!(passes(nested(DEPTH_MAX + 1).as_bytes()), Err(Unreadable::TooDeep));
+        assert_eq!(passes("[{\"a\":".repeat(5000).as_bytes()), Err(Unreadable::TooDeep));
+    }
+}
