@@ -50,7 +50,9 @@ pub struct Refused {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Why {
     /// Longer than one record may be; it was passed over without being kept.
-    TooLong { most: usize },
+    TooLong {
+        most: usize,
+    },
     /// Nothing in it but white space.
     EmptyFile,
     CannotOpen(io::ErrorKind),

@@ -344,3 +344,159 @@ fn id_of_full_url(full_url: &str, kind: &str) -> Option<String> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fhir::{BundleLinks, peek};
+
+    /// Each entry as `put Type/id`, `delete Type/id`, `skip …` or `unreadable …`.
+    fn told(kind: &str, entries: &[&str]) -> Vec<String> {
+        let text = format!(r#"{{"entry":[{}],"type":"{kind}","resourceType":"Bundle"}}"#, entries.join(","));
+        let bundle = read(text.as_bytes()).unwrap_or_else(|e| panic!("{e}"));
+        let told = bundle.entries.iter().map(|entry| match &entry.change {
+            Change::Put { kind, id, .. } => format!("put {kind}/{}", id.as_deref().unwrap_or("?")),
+            Change::Delete { kind, id } => format!("delete {kind}/{id}"),
+            Change::Skip(why) => format!("skip {why}"),
+            Change::Unreadable(e) => format!("unreadable {e}"),
+        });
+        told.collect()
+    }
+
+    #[test]
+    fn each_kind_of_bundle_tells_its_changes() {
+        let bare = r#"{"resource":{"resourceType":"Patient","id":"1"}}"#;
+        for kind in ["collection", "searchset", "document", "message", "batch-response", "history", "later-kind"] {
+            assert_eq!(told(kind, &[bare]), ["put Patient/1"], "{kind}");
+        }
+        let outcome = r#"{"resource":{"resourceType":"OperationOutcome"},"search":{"mode":"outcome"}}"#;
+        assert_eq!(told("searchset", &[outcome]), ["skip an outcome, not a resource of a patient"]);
+        let transaction = [
+            r#"{"fullUrl":"urn:uuid:a1","resource":{"resourceType":"Patient"},"request":{"method":"POST","url":"Patient"}}"#,
+            r#"{"resource":{"resourceType":"Patient"},"request":{"method":"PUT","url":"Patient/2"}}"#,
+            r#"{"request":{"method":"DELETE","url":"Observation/3"}}"#,
+            r#"{"request":{"method":"DELETE","url":"Observation?status=final"}}"#,
+            r#"{"request":{"method":"PATCH","url":"Patient/2"},"resource":{"resourceType":"Parameters"}}"#,
+            r#"{"request":{"method":"GET","url":"Patient/2"}}"#,
+            r#"{"request":{"method":"POST","url":"Patient"}}"#,
+        ];
+        let expected = [
+            "put Patient/a1",
+            "put Patient/2",
+            "delete Observation/3",
+            "unreadable `Bundle.entry.request.url` deletes by a condition; send each delete with its id",
+            "unreadable `Bundle.entry.request.method` is PATCH; send the whole resource with PUT",
+            "skip a read",
+            "unreadable `Bundle.entry` has no resource",
+        ];
+        assert_eq!(told("transaction", &transaction), expected);
+        assert_eq!(told("batch", &transaction), expected);
+    }
+
+    #[test]
+    fn a_subscription_tells_its_own_status_first() {
+        for (kind, status) in [("history", "Parameters"), ("history", "SubscriptionStatus"), ("subscription-notification", "SubscriptionStatus")] {
+            let status = format!(r#"{{"resource":{{"resourceType":"{status}"}},"request":{{"method":"GET","url":"s"}}}}"#);
+            let id_only = r#"{"fullUrl":"https://h/Encounter/1","request":{"method":"PUT","url":"Encounter/1"}}"#;
+            let gone = r#"{"fullUrl":"https://h/Encounter/2","request":{"method":"DELETE","url":"Encounter"}}"#;
+            let told = told(kind, &[&status, id_only, gone]);
+            assert_eq!(told[0], "skip the subscription's own status");
+            assert!(told[1].starts_with("skip id-only"), "{}", told[1]);
+            assert_eq!(told[2], "delete Encounter/2");
+        }
+    }
+
+    #[test]
+    fn one_broken_entry_harms_no_other() {
+        let good = r#"{"resource":{"resourceType":"Patient","id":"1"}}"#;
+        for (broken, why) in [
+            ("7", "`Bundle.entry` is not an object"),
+            (r#"{"resource":[]}"#, "`Bundle.entry.resource` is not an object"),
+            (r#"{"resource":{"id":"1"}}"#, "`resourceType` is missing; it is no FHIR resource"),
+            (r#"{"resource":{"resourceType":"Patient"},"resource":{"resourceType":"Patient"}}"#, "the key `resource` stands twice in one object"),
+            (r#"{"request":{"method":7}}"#, "`method` is not a string"),
+            (r#"{"request":{"method":"MAKE"}}"#, "`Bundle.entry.request.method` is not a method of FHIR"),
+            (
+                r#"{"resource":{"resourceType":"Patient","id":"1"},"request":{"method":"PUT","url":"Patient/2"}}"#,
+                "`Bundle.entry.request.url` names another id than the resource in it",
+            ),
+            (
+                r#"{"request":{"method":"DELETE","url":"Patient/2"},"response":{"lastModified":"today"}}"#,
+                "`Bundle.entry.response.lastModified` is not an instant",
+            ),
+        ] {
+            assert_eq!(told("transaction", &[good, broken, good]), ["put Patient/1", &format!("unreadable {why}"), "put Patient/1"]);
+        }
+    }
+
+    #[test]
+    fn a_frame_that_is_broken_gives_nothing() {
+        for text in [
+            "",
+            r#"{"resourceType":"Bundle"}"#,
+            r#"{"resourceType":"Patient","type":"batch"}"#,
+            r#"{"resourceType":"Bundle","type":"batch","entry":{}}"#,
+            r#"{"resourceType":"Bundle","type":"batch","type":"history"}"#,
+            r#"{"resourceType":"Bundle","type":"batch","entry":[{"resource":{}}"#,
+        ] {
+            assert!(read(text.as_bytes()).is_err(), "{text}");
+        }
+        assert!(read(br#"{"resourceType":"Bundle","type":"batch"}"#).is_ok_and(|bundle| bundle.entries.is_empty()));
+    }
+
+    #[test]
+    fn a_delete_has_its_instant_and_version() {
+        let text = br#"{"resourceType":"Bundle","type":"history","entry":[{"request":{"method":"DELETE","url":"Patient/1"},
+            "response":{"status":"204","etag":"W/\"4\"","lastModified":"2026-03-01T10:00:00Z"}}]}"#;
+        let bundle = read(text).expect("a Bundle");
+        let entry = &bundle.entries[0];
+        assert_eq!(entry.version_id.as_deref(), Some("4"));
+        assert_eq!(entry.last_modified.map(|i| i.to_string()).as_deref(), Some("2026-03-01T10:00:00Z"));
+    }
+
+    #[test]
+    fn references_resolve_inside_the_bundle() {
+        let text = br#"{"resourceType":"Bundle","type":"transaction","entry":[
+            {"fullUrl":"urn:uuid:a","resource":{"resourceType":"Patient","id":"1","identifier":[{"system":"s","value":"v"}]},"request":{"method":"POST","url":"Patient"}},
+            {"fullUrl":"urn:uuid:b","resource":{"resourceType":"Patient","id":"2","identifier":[{"system":"s","value":"twin"}]},"request":{"method":"POST","url":"Patient"}},
+            {"fullUrl":"urn:uuid:c","resource":{"resourceType":"Patient","id":"3","identifier":[{"system":"s","value":"twin"}]},"request":{"method":"POST","url":"Patient"}},
+            {"fullUrl":"urn:uuid:d","resource":{"resourceType":"Practitioner"},"request":{"method":"POST","url":"Practitioner","ifNoneExist":"name=x"}},
+            {"resource":{"resourceType":"Appointment","id":"9","participant":[{"actor":{"reference":"Patient?identifier=s%7Cv"}},{"actor":{"reference":"urn:uuid:d"}}]}},
+            {"resource":{"resourceType":"Appointment","id":"8","participant":[{"actor":{"reference":"urn:uuid:elsewhere"}}]}}]}"#;
+        let bundle = read(text).expect("a Bundle");
+        let links = BundleLinks::new(&bundle, text);
+        for (reference, expected) in [
+            ("urn:uuid:a", Some(("Patient", "1"))),
+            ("urn:uuid:d", Some(("Practitioner", "d"))),
+            ("Patient?identifier=s|v", Some(("Patient", "1"))),
+            ("Patient?identifier=v", Some(("Patient", "1"))),
+            ("Practitioner?identifier=s|v", None),
+            ("Patient?identifier=s|twin", None),
+            ("Practitioner?name=x", Some(("Practitioner", "d"))),
+            ("https://h/Patient/7", Some(("Patient", "7"))),
+            ("urn:uuid:z", None),
+            ("#a", None),
+        ] {
+            assert_eq!(links.resolve(reference).map(|to| (to.kind, to.id)), expected, "{reference}");
+        }
+        let patients = |index: usize| {
+            let Change::Put { bytes, .. } = bundle.entries[index].change else { panic!("no put") };
+            let peek = peek(bytes).expect("a resource");
+            let (ids, unclear) = links.patients(&peek);
+            (ids.iter().map(|id| id.to_string()).collect::<Vec<_>>(), unclear)
+        };
+        assert_eq!(patients(4), (vec!["1".to_owned()], false));
+        assert_eq!(patients(5), (vec![], true));
+    }
+
+    #[test]
+    fn a_bundle_of_100_000_entries_is_bounded_by_its_bytes() {
+        let entry = r#"{"fullUrl":"urn:uuid:a","resource":{"resourceType":"Observation","id":"1","subject":{"reference":"Patient/1"}}}"#;
+        let text = format!(r#"{{"resourceType":"Bundle","type":"collection","entry":[{}{entry}]}}"#, format!("{entry},").repeat(99_999));
+        let bundle = read(text.as_bytes()).expect("a Bundle");
+        assert_eq!(bundle.entries.len(), 100_000);
+        let borrowed = |entry: &Entry| matches!(&entry.change, Change::Put { kind: Cow::Borrowed(_), id: Some(Cow::Borrowed(_)), .. });
+        assert!(bundle.entries.iter().all(borrowed), "nothing is copied out of the bytes");
+        assert!(bundle.entries.capacity() * size_of::<Entry>() <= 4 * text.len(), "{}", size_of::<Entry>());
+    }
+}

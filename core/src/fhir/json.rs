@@ -69,8 +69,9 @@ pub fn parse(bytes: &[u8]) -> Result<Value, Unreadable> {
 /// Refuses what would be nested deeper than [`DEPTH_MAX`], without parsing.
 pub fn check_depth(bytes: &[u8]) -> Result<(), Unreadable> {
     // So few opening brackets cannot nest too deep: one vectorised pass settles most records.
-    // `{` and `[` differ in one bit.
-    let openers = bytes.iter().filter(|b| **b | 0x20 == b'{').count();
+    // `{` and `[` differ in one bit. Counting in bytes, a part at a time, is what makes it fast.
+    let openers_of = |part: &[u8]| part.iter().map(|b| u8::from(b | 0x20 == b'{')).sum::<u8>();
+    let openers: usize = bytes.chunks(255).map(|part| usize::from(openers_of(part))).sum();
     if openers <= DEPTH_MAX { Ok(()) } else { scan_depth(bytes) }
 }
 

@@ -394,3 +394,111 @@ impl fmt::Debug for Contact {
         write!(f, "Contact({:?}, [phi])", self.system)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn facts(rest: &str) -> PatientFacts {
+        let text = format!(r#"{{"resourceType":"Patient"{rest}}}"#);
+        let zone = Zone::named("America/Chicago").expect("zone");
+        read_patient(&json::parse(text.as_bytes()).expect("json"), &zone).expect("a Patient")
+    }
+
+    fn at(text: &str) -> Instant {
+        Instant::parse(text).expect(text)
+    }
+
+    #[test]
+    fn death_ends_life_and_what_cannot_be_read_counts_as_death() {
+        let always = Timeline::always(true);
+        for (rest, alive) in [
+            ("", always.clone()),
+            (r#","deceasedBoolean":false"#, always.clone()),
+            (r#","deceasedDateTime":"2026-03-01T10:00:00Z""#, until(at("2026-03-01T10:00:00Z"))),
+            (r#","deceasedDateTime":"2026-03""#, until(at("2026-03-01T06:00:00Z"))),
+            (r#","deceasedDateTime":"2026""#, until(at("2026-01-01T06:00:00Z"))),
+        ] {
+            let facts = facts(rest);
+            assert_eq!((facts.alive, facts.noted.len()), (alive, 0), "{rest}");
+        }
+        for rest in [
+            r#","deceasedBoolean":true"#,
+            r#","deceasedBoolean":"no""#,
+            r#","deceasedBoolean":null"#,
+            r#","deceasedDateTime":"2026-02-30""#,
+            r#","deceasedDateTime":7"#,
+            r#","deceasedBoolean":false,"deceasedBoolean":true"#,
+            r#","_deceasedDateTime":{"extension":[{"url":"x","valueCode":"unknown"}]}"#,
+        ] {
+            assert_eq!(facts(rest).alive, Timeline::always(false), "{rest}");
+        }
+    }
+
+    #[test]
+    fn a_birth_is_known_absent_or_unreadable() {
+        assert!(matches!(facts(r#","birthDate":"1976-03""#).birth, Birth::Known(_)));
+        assert!(matches!(facts("").birth, Birth::Absent));
+        for bad in [r#""1976-3-1""#, "1976", r#""1976-03-01T10:00:00Z""#, "null"] {
+            let facts = facts(&format!(r#","birthDate":{bad}"#));
+            assert!(matches!(facts.birth, Birth::Unreadable) && facts.noted.len() == 1, "{bad}");
+        }
+    }
+
+    #[test]
+    fn the_contact_is_the_best_that_is_valid_then() {
+        let facts = facts(
+            r#","telecom":[{"system":"email","value":"old@example.org","use":"old","rank":1},
+            {"system":"email","value":"b@example.org","rank":2},
+            {"system":"email","value":"a@example.org","rank":1,"period":{"start":"2026-03-01","end":"2026-03-31"}},
+            {"system":"phone","value":"1","use":"home"},{"system":"phone","value":"2","use":"mobile"},
+            {"system":"sms","value":"3","period":{"start":"2027"}},{"system":"fax","value":"4"}]"#,
+        );
+        let email = facts.reach(Reach::Email);
+        for (when, expected) in [
+            ("2026-03-01T05:59:59Z", 1),
+            ("2026-03-01T06:00:00Z", 2),
+            ("2026-04-01T04:59:59Z", 2),
+            ("2026-04-01T05:00:00Z", 1),
+        ] {
+            assert_eq!(*email.at(at(when)), Some(expected), "{when}");
+        }
+        let sms = facts.reach(Reach::Sms);
+        assert_eq!((*sms.at(at("2026-06-01T00:00:00Z")), *sms.at(at("2027-06-01T00:00:00Z"))), (Some(4), Some(5)));
+    }
+
+    #[test]
+    fn a_contact_with_an_unreadable_part_is_not_used() {
+        for bad in [r#""rank":"first""#, r#""rank":0"#, r#""period":{"end":"soon"}"#, r#""use":1"#, r#""period":7"#, r#""value":"b""#] {
+            let facts = facts(&format!(r#","telecom":[{{"system":"email","value":"a",{bad}}}]"#));
+            assert!(facts.contacts.is_empty() && facts.noted.len() == 1, "{bad}");
+        }
+    }
+
+    #[test]
+    fn links_states_identifiers_and_what_is_active() {
+        let read = facts(
+            r#","link":[{"type":"replaced-by","other":{"reference":"Patient/2"}},{"type":"replaces","other":{"reference":"Patient/3"}},
+            {"type":"seealso","other":{"reference":"Patient/4"}}],"address":[{"state":"Alabama"},{"state":"NE","use":"old"},{"state":"ms"}],
+            "identifier":[{"system":"mrn","value":"9"},{"system":"mrn","value":"8","use":"old"},{"value":"7"}],"active":true"#,
+        );
+        assert_eq!((read.replaced_by.as_slice(), read.replaces.as_slice()), (&["Patient/2".to_owned()][..], &["Patient/3".to_owned()][..]));
+        assert_eq!(read.states, ["AL", "MS"]);
+        assert_eq!(read.identifiers, [("mrn".to_owned(), Phi::new("9".to_owned()))]);
+        assert_eq!((read.active, read.link_unclear), (Some(true), false));
+        for bad in [r#"{"type":"replaced-by","other":{"identifier":{"value":"2"}}}"#, r#"{"other":{"reference":"Patient/2"}}"#, "7"] {
+            assert!(facts(&format!(r#","link":[{bad}]"#)).link_unclear, "{bad}");
+        }
+        assert_eq!(facts(r#","active":"yes""#).active, Some(false));
+    }
+
+    #[test]
+    fn facts_come_back_from_state_and_never_print() {
+        let facts = facts(r#","birthDate":"1976-03","telecom":[{"system":"email","value":"ann@example.org"}],"deceasedDateTime":"2026""#);
+        let bytes = postcard::to_stdvec(&facts).expect("written");
+        let back: PatientFacts = postcard::from_bytes(&bytes).expect("read");
+        assert!(back == facts && bytes.len() < 60, "{}", bytes.len());
+        let printed = format!("{facts:?} {:?} {:?}", facts.birth, facts.contacts);
+        assert!(!printed.contains("1976") && !printed.contains("ann"), "{printed}");
+    }
+}

@@ -410,3 +410,91 @@ impl Hasher for Fnv {
         self.0
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn build(files: &[(&str, &str)]) -> (ValueSets, Vec<String>) {
+        let files: Vec<(String, String)> = files.iter().map(|(name, text)| (format!("valuesets/{name}.json"), (*text).to_owned())).collect();
+        let mut problems = Vec::new();
+        let sets = ValueSets::build(&files, &mut problems);
+        (sets, problems.iter().map(|p| p.what.clone()).collect())
+    }
+
+    fn set(url: &str, compose: &str) -> String {
+        format!(r#"{{"resourceType":"ValueSet","url":"{url}","compose":{compose}}}"#)
+    }
+
+    #[test]
+    fn enumeration_whole_systems_and_exclusions() {
+        let colours = set(
+            "u:c",
+            r#"{"include":[{"system":"s","concept":[{"code":"red","display":"Red"},{"code":"blue"}]},{"system":"t"}],
+            "exclude":[{"system":"t","concept":[{"code":"grey"}]},{"system":"s","concept":[{"code":"blue"}]}]}"#,
+        );
+        let (sets, problems) = build(&[("colours", &colours)]);
+        assert_eq!(problems, [""; 0]);
+        let index = sets.index("colours").expect("named by its file");
+        for (system, code, expected) in [
+            (Some("s"), "red", true),
+            (Some("s"), "blue", false),
+            (Some("x"), "red", false),
+            (Some("t"), "any", true),
+            (Some("t"), "grey", false),
+            (None, "red", true),
+            (Some("s"), "Red", false),
+        ] {
+            assert_eq!(sets.contains(index, system, code), expected, "{system:?} {code}");
+        }
+        assert_eq!(sets.first(index), Some((Some("s"), "red", Some("Red"))));
+        assert_eq!(sets.index("colour"), None);
+    }
+
+    #[test]
+    fn sets_of_sets_in_any_order_of_files() {
+        let both = set("u:both", r#"{"include":[{"valueSet":["u:a","u:b|2"]}]}"#);
+        let either = set("u:either", r#"{"include":[{"valueSet":["u:b"]},{"valueSet":["u:a"]}],"exclude":[{"valueSet":["u:both"]}]}"#);
+        let a = set("u:a", r#"{"include":[{"system":"s","concept":[{"code":"1"},{"code":"2"}]}]}"#);
+        let b = set("u:b", r#"{"include":[{"system":"s","concept":[{"code":"2"},{"code":"3"}]}]}"#);
+        let (sets, problems) = build(&[("either", &either), ("both", &both), ("a", &a), ("b", &b)]);
+        assert_eq!(problems, [""; 0]);
+        let holds = |name| ["1", "2", "3"].map(|code| sets.contains(sets.index(name).expect(name), Some("s"), code));
+        assert_eq!((holds("both"), holds("either")), ([false, true, false], [true, false, true]));
+        assert_eq!(sets.first(sets.index("both").expect("both")).map(|(_, code, _)| code), Some("2"));
+    }
+
+    #[test]
+    fn an_expansion_is_read_nested_and_stands_in_for_a_filter() {
+        let expanded = r#"{"resourceType":"ValueSet","compose":{"include":[{"system":"s","filter":[{"property":"concept","op":"is-a","value":"1"}]}]},
+            "expansion":{"contains":[{"system":"s","code":"1","abstract":true,"contains":[{"system":"s","code":"2"}]},{"system":"s","code":"3"}]}}"#;
+        let (sets, problems) = build(&[("e", expanded)]);
+        assert_eq!(problems, [""; 0]);
+        assert_eq!(["1", "2", "3"].map(|code| sets.contains(0, Some("s"), code)), [false, true, true]);
+    }
+
+    #[test]
+    fn what_cannot_be_evaluated_is_a_problem() {
+        for (text, what) in [
+            (set("u", r#"{"include":[{"system":"s","filter":[{"op":"is-a"}]}]}"#), "`compose` selects by a filter, which needs a terminology server"),
+            (set("u", r#"{"include":[{"valueSet":["u:none"]}]}"#), "includes the value set `u:none`, which is not here"),
+            (set("u", r#"{"include":[{"valueSet":["u"]}]}"#), "`v` includes itself"),
+            (set("u", r#"{"include":[{"concept":[{"code":"1"}]}]}"#), "an include has neither `system` nor `valueSet`"),
+            (set("u", r#"{"include":[]}"#), "`compose.include` is empty"),
+            (set("u", r#"{"include":[{"system":"s","concept":[{}]}]}"#), "a concept has no `code`"),
+            (r#"{"resourceType":"ValueSet"}"#.to_owned(), "has neither `compose` nor `expansion`"),
+            (r#"{"resourceType":"ValueSet","expansion":{"total":9,"contains":[{"code":"1"}]}}"#.to_owned(), "`expansion` holds a page of the set, not the whole"),
+            (r#"{"resourceType":"CodeSystem"}"#.to_owned(), "not a ValueSet"),
+            ("{".to_owned(), "not JSON"),
+            (r#"{"resourceType":"ValueSet","url":"a","url":"b"}"#.to_owned(), "the key `url` stands twice in one object"),
+        ] {
+            let (sets, problems) = build(&[("v", &text)]);
+            assert_eq!(problems, [what]);
+            assert!(!sets.contains(0, Some("s"), "1"));
+        }
+        let a = set("u:a", r#"{"include":[{"valueSet":["u:b"]}]}"#);
+        let b = set("u:b", r#"{"include":[{"valueSet":["u:a"]}]}"#);
+        let (sets, problems) = build(&[("a", &a), ("b", &b)]);
+        assert!(problems.len() == 1 && !sets.contains(0, Some("s"), "1") && !sets.contains(1, None, "1"));
+    }
+}
