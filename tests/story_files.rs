@@ -74,13 +74,13 @@ fn a_story_becomes_records() {
     assert_eq!(
         lines(&feed),
         [
-            r#"2026-01-31T10:00:00Z Patient/ann {"resourceType":"Patient","id":"ann","gender":"female","birthDate":"1976-03-01","telecom":[{"system":"email","value":"ann@example.org"}]}"#,
+            r#"2026-02-01T10:00:00Z Patient/ann {"resourceType":"Patient","id":"ann","gender":"female","birthDate":"1976-03-01","telecom":[{"system":"email","value":"ann@example.org"}]}"#,
             r#"2026-02-01T10:00:00Z ann Procedure/ann-2 {"resourceType":"Procedure","status":"completed","code":{"coding":[{"system":"http://snomed.info/sct","code":"71651007"}]},"performedDateTime":"2023-05-01","id":"ann-2","subject":{"reference":"Patient/ann"}}"#,
             r#"2026-06-01T10:00:00Z ann Consent/ann-consent-2 {"resourceType":"Consent","id":"ann-consent-2","status":"active","scope":{"coding":[{"system":"http://terminology.hl7.org/CodeSystem/consentscope","code":"patient-privacy"}]},"category":[{"coding":[{"system":"http://loinc.org","code":"59284-0"}]}],"patient":{"reference":"Patient/ann"},"dateTime":"2026-06-01T10:00:00Z","performer":[{"reference":"Patient/ann"}],"policy":[{"uri":"urn:example:privacy-policy"}],"verification":[{"verified":true,"verifiedWith":{"reference":"Patient/ann"},"verificationDate":"2026-06-01T10:00:00Z"}],"provision":{"type":"deny","purpose":[{"system":"http://terminology.hl7.org/CodeSystem/v3-ActReason","code":"TREAT"}]},"organization":[{"reference":"Organization/riverside"}]}"#,
         ]
     );
-    // A group of its own a day before; time runs through the last line.
-    assert_eq!((feed.begins.to_string().as_str(), feed.ends.to_string().as_str()), ("2026-01-31T10:00:00Z", "2026-06-01T10:00:00.000001Z"));
+    // The people arrive with the first line; time runs through the last line.
+    assert_eq!((feed.begins.to_string().as_str(), feed.ends.to_string().as_str()), ("2026-02-01T10:00:00Z", "2026-06-01T10:00:00.000001Z"));
 }
 
 #[test]
