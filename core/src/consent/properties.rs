@@ -103,7 +103,7 @@ fn answers(consents: &[&Consent], policy: &Policy, purpose: Purpose) -> Vec<Deci
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 20000, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn decide_agrees_with_the_naive_oracle(texts in prop::collection::vec(any_consent(), 0..4), (policy, purpose) in settings()) {
