@@ -395,7 +395,9 @@ mod tests {
 
     #[test]
     fn a_subscription_tells_its_own_status_first() {
-        for (kind, status) in [("history", "Parameters"), ("history", "SubscriptionStatus"), ("subscription-notification", "SubscriptionStatus")] {
+        for (kind, status) in
+            [("history", "Parameters"), ("history", "SubscriptionStatus"), ("subscription-notification", "SubscriptionStatus")]
+        {
             let status = format!(r#"{{"resource":{{"resourceType":"{status}"}},"request":{{"method":"GET","url":"s"}}}}"#);
             let id_only = r#"{"fullUrl":"https://h/Encounter/1","request":{"method":"PUT","url":"Encounter/1"}}"#;
             let gone = r#"{"fullUrl":"https://h/Encounter/2","request":{"method":"DELETE","url":"Encounter"}}"#;
@@ -413,7 +415,10 @@ mod tests {
             ("7", "`Bundle.entry` is not an object"),
             (r#"{"resource":[]}"#, "`Bundle.entry.resource` is not an object"),
             (r#"{"resource":{"id":"1"}}"#, "`resourceType` is missing; it is no FHIR resource"),
-            (r#"{"resource":{"resourceType":"Patient"},"resource":{"resourceType":"Patient"}}"#, "the key `resource` stands twice in one object"),
+            (
+                r#"{"resource":{"resourceType":"Patient"},"resource":{"resourceType":"Patient"}}"#,
+                "the key `resource` stands twice in one object",
+            ),
             (r#"{"request":{"method":7}}"#, "`method` is not a string"),
             (r#"{"request":{"method":"MAKE"}}"#, "`Bundle.entry.request.method` is not a method of FHIR"),
             (

@@ -343,14 +343,9 @@ mod tests {
 
     #[test]
     fn what_is_cut_off_mismatched_or_trailing_is_refused_with_its_place() {
-        for (text, line, column) in [
-            ("{\"a\":[1,2}", 1, 10),
-            ("{\"a\":\n\"b", 2, 3),
-            ("{} {}", 1, 4),
-            ("[1]]", 1, 4),
-            ("tru", 1, 1),
-            ("{\"a\":{\"b\":\"\\", 1, 13),
-        ] {
+        for (text, line, column) in
+            [("{\"a\":[1,2}", 1, 10), ("{\"a\":\n\"b", 2, 3), ("{} {}", 1, 4), ("[1]]", 1, 4), ("tru", 1, 1), ("{\"a\":{\"b\":\"\\", 1, 13)]
+        {
             assert_eq!(passes(text.as_bytes()), Err(Unreadable::Syntax { line, column }), "{text}");
         }
     }
