@@ -91,10 +91,7 @@ impl ValueSets {
     /// Whether a code belongs to the set. Without a system (an element of type `code`, whose system its type fixes) any
     /// system that the set names will do, and of a system taken whole every code belongs.
     pub fn contains(&self, index: u16, system: Option<&str>, code: &str) -> bool {
-        let system = match system {
-            None => None,
-            Some(system) => Some(self.systems.get(system).copied().unwrap_or(UNKNOWN)),
-        };
+        let system = system.map(|system| self.systems.get(system).copied().unwrap_or(UNKNOWN));
         self.has(index, system, code)
     }
 
@@ -156,7 +153,7 @@ impl ValueSets {
             for concept in &part.concepts {
                 let under = match &concept.system {
                     Some(system) => self.system(system),
-                    None => UNKNOWN,
+                    None => NO_SYSTEM,
                 };
                 rules.listed.entry(concept.code.clone()).or_default().push(under);
             }
@@ -173,8 +170,10 @@ impl ValueSets {
     }
 }
 
-/// A system that no set names.
+/// A system that no set names, in what is asked.
 const UNKNOWN: u16 = u16::MAX;
+/// Of a concept that an expansion lists without a system: no system that is asked for is equal to it.
+const NO_SYSTEM: u16 = u16::MAX - 1;
 
 /// A ValueSet as its file has it.
 struct Raw {
@@ -291,10 +290,7 @@ fn read_set(value: &Value, raw: &mut Raw) -> Result<(), Problem> {
     }
     let url = string(value, "url", raw)?;
     let (compose, expansion) = (part(value, "compose")?, part(value, "expansion")?);
-    let composed = match compose {
-        None => None,
-        Some(compose) => Some(read_compose(compose, raw)),
-    };
+    let composed = compose.map(|compose| read_compose(compose, raw));
     // What the authors wrote comes first; an expansion answers where that would need a terminology server.
     let (include, exclude) = match (composed, expansion) {
         (Some(Ok(parts)), _) => parts,
@@ -469,6 +465,8 @@ mod tests {
         let (sets, problems) = build(&[("e", expanded)]);
         assert_eq!(problems, [""; 0]);
         assert_eq!(["1", "2", "3"].map(|code| sets.contains(0, Some("s"), code)), [false, true, true]);
+        let (sets, _) = build(&[("e", r#"{"resourceType":"ValueSet","expansion":{"contains":[{"code":"1"}]}}"#)]);
+        assert_eq!((sets.contains(0, Some("x"), "1"), sets.contains(0, None, "1")), (false, true));
     }
 
     #[test]
