@@ -64,7 +64,7 @@ fn every_entry_of_synthea_is_read_and_every_uuid_resolved() {
     // All entries, 473 Organizations and as many Practitioners among them.
     assert_eq!((count, resources), (293, 90_552));
     assert_eq!(of_no_patient, BTreeMap::from([("Organization".to_owned(), 473), ("Practitioner".to_owned(), 473)]));
-    let expected = [(LinkKind::Encounter, 68_877), (LinkKind::Reason, 1_463 + 10_589 + 871)];
+    let expected = [(LinkKind::Encounter, 60_412), (LinkKind::Reason, 1_463 + 10_589 + 871)];
     assert_eq!(links_by_kind, BTreeMap::from(expected));
 }
 

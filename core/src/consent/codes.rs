@@ -209,7 +209,8 @@ const LABELS: &[(&str, &str, Kind)] = &[
 const HARMLESS_ACT_CODES: &[&str] = &["MINEC", "AOD", "AUDTR", "ENCRYPT"];
 
 /// Codes of v3-ObservationValue that tell what was done to a resource; they forbid nothing.
-const HARMLESS_VALUES: &[&str] = &["SUBSETTED", "ABSTRED", "AGGRED", "ANONYED", "MAPPED", "MASKED", "PSEUDED", "REDACTED", "DIGSIGN", "HRELIABLE", "RELIABLE"];
+const HARMLESS_VALUES: &[&str] =
+    &["SUBSETTED", "ABSTRED", "AGGRED", "ANONYED", "MAPPED", "MASKED", "PSEUDED", "REDACTED", "DIGSIGN", "HRELIABLE", "RELIABLE"];
 
 /// What a coding means as a security label.
 pub(super) enum Meaning {
@@ -235,7 +236,13 @@ impl Label {
         }
         let listed = row(LABELS.iter().map(|(name, ..)| *name), code).map(Label);
         Meaning::Label(match listed {
-            Some(label) if matches!(label.kind(), Kind::Confidentiality(_)) => if system == CONFIDENTIALITY { label } else { Label::UNKNOWN },
+            Some(label) if matches!(label.kind(), Kind::Confidentiality(_)) => {
+                if system == CONFIDENTIALITY {
+                    label
+                } else {
+                    Label::UNKNOWN
+                }
+            }
             Some(label) if system == ACT_CODE => label,
             Some(_) | None => Label::UNKNOWN,
         })

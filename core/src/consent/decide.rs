@@ -125,7 +125,8 @@ pub fn decide(consents: &[&Consent], question: &Question, policy: &Policy) -> St
 
 fn candidates<'a>(consents: &[&'a Consent], question: &Question, policy: &Policy) -> Vec<Candidate<'a>> {
     let asked = Asked { question, policy, at: Instant::BEGIN };
-    let speak: Vec<(&Body, Speaks)> = consents.iter().map(|consent| consent.body()).map(|body| (body, speaks(&body.subject, &policy.consents.speak))).collect();
+    let speak: Vec<(&Body, Speaks)> =
+        consents.iter().map(|consent| consent.body()).map(|body| (body, speaks(&body.subject, &policy.consents.speak))).collect();
     let linked: Vec<Option<&Body>> = speak.iter().map(|(body, speaks)| (*speaks == Speaks::Yes).then_some(*body)).collect();
     let replaced = match policy.consents.conflict {
         Conflict::DenyOverrides => replaced_by(&linked),
@@ -259,7 +260,8 @@ fn most_recent(said: &mut Vec<(usize, Answer)>, candidates: &[Candidate]) -> Out
                 answer.permits && !answer.denies && answer.names.purpose && is_before(deny, newer)
             })
     };
-    let beaten: Vec<usize> = said.iter().filter(|(i, answer)| answer.denies && beaten(candidates[*i].body, said)).map(|(i, _)| *i).collect();
+    let beaten: Vec<usize> =
+        said.iter().filter(|(i, answer)| answer.denies && beaten(candidates[*i].body, said)).map(|(i, _)| *i).collect();
     let standing = said.iter().any(|(i, answer)| answer.denies && !beaten.contains(i));
     if standing {
         return Outcome::Deny;

@@ -61,13 +61,15 @@ pub(super) fn one_or_more<'a>(parent: &'a Value, key: &'static str) -> Result<Ve
     }
 }
 
-/// System and code of a Coding.
-pub(super) fn coding(value: &Value) -> Result<(Option<&str>, Option<&str>), Unreadable> {
+/// System and code, each where it is written.
+pub(super) type SystemAndCode<'a> = (Option<&'a str>, Option<&'a str>);
+
+pub(super) fn coding(value: &Value) -> Result<SystemAndCode<'_>, Unreadable> {
     Ok((text(value, "system")?, text(value, "code")?))
 }
 
 /// The codings of a CodeableConcept.
-pub(super) fn concept(value: &Value) -> Result<Vec<(Option<&str>, Option<&str>)>, Unreadable> {
+pub(super) fn concept(value: &Value) -> Result<Vec<SystemAndCode<'_>>, Unreadable> {
     objects(value, "coding")?.into_iter().map(coding).collect()
 }
 
@@ -75,6 +77,8 @@ pub(super) fn concept(value: &Value) -> Result<Vec<(Option<&str>, Option<&str>)>
 pub(super) fn has_other_keys(value: &Value, known: &[&str]) -> bool {
     let common = ["id", "extension", "modifierExtension", "fhir_comments"];
     value.as_object().is_some_and(|object| {
-        object.iter().any(|(key, _)| !known.contains(&key) && !common.contains(&key) && !known.contains(&key.strip_prefix('_').unwrap_or(key)))
+        object
+            .iter()
+            .any(|(key, _)| !known.contains(&key) && !common.contains(&key) && !known.contains(&key.strip_prefix('_').unwrap_or(key)))
     })
 }

@@ -38,7 +38,7 @@ pub(super) fn decide(texts: &[String], purpose: &str, at: Instant, zone: &Zone) 
         if ["inactive", "draft"].contains(&status) || text.contains("consentscope\",\"code\":\"research\"") {
             continue;
         }
-        let unsupported = text.contains("\"class\"") || text.contains("Organization/stranger");
+        let unsupported = text.contains("\"class\"") || text.contains("\"type\":\"perhaps\"") || text.contains("Organization/stranger");
         let list = consent.get("provision").is_some_and(|p| p.is_array());
         let root_type = if list { None } else { consent["provision"]["type"].as_str() };
         let base = if list { consent["decision"].as_str() } else { rule(text).or(root_type) };
@@ -48,7 +48,12 @@ pub(super) fn decide(texts: &[String], purpose: &str, at: Instant, zone: &Zone) 
             (Some(_), ..) => Some("deny"),
             (None, ..) => None,
         };
-        let ask = Ask { purpose, at, zone, may_permit: status == "active" && scope && !unsupported && base.is_some() && consent["decision"].as_str() != Some("perhaps") };
+        let ask = Ask {
+            purpose,
+            at,
+            zone,
+            may_permit: status == "active" && scope && !unsupported && base.is_some() && consent["decision"].as_str() != Some("perhaps"),
+        };
         let is_base = list || root_type.is_none() || (rule(text).is_some() && rule(text) != root_type);
         let (says, cut) = if list {
             let children: Vec<&Value> = consent["provision"].as_array().into_iter().flatten().collect();
@@ -99,7 +104,8 @@ fn fold(children: &[&Value], parent: Option<&str>, strict: bool, named: bool, as
         says.push(this);
         cut.extend(labels);
     }
-    let permit = says.iter().find(|s| **s == Says::Permit { named: true }).or_else(|| says.iter().find(|s| matches!(s, Says::Permit { .. })));
+    let permit =
+        says.iter().find(|s| **s == Says::Permit { named: true }).or_else(|| says.iter().find(|s| matches!(s, Says::Permit { .. })));
     (if says.contains(&Says::Deny) { Some(Says::Deny) } else { permit.copied() }, cut)
 }
 
@@ -134,7 +140,7 @@ fn one(provision: &Value, kind: Option<&str>, mut strict: bool, named: bool, is_
         strict &= exact;
     }
     let label = provision.get("securityLabel").and_then(|label| label[0]["code"].as_str());
-    if label.is_some() && kind != Some("deny") {
+    if label == Some("NEWLABEL") || label.is_some() && kind != Some("deny") {
         strict = false;
     }
     let children: Vec<&Value> = provision.get("provision").and_then(|p| p.as_array()).into_iter().flatten().collect();

@@ -255,7 +255,10 @@ impl Default for Policy {
                 places: Vec::new(),
                 sources: Vec::new(),
             },
-            minors: Minors { majority: 18, by_state: [("AL", 19), ("NE", 19), ("MS", 21)].map(|(state, age)| (state.to_owned(), age)).to_vec() },
+            minors: Minors {
+                majority: 18,
+                by_state: [("AL", 19), ("NE", 19), ("MS", 21)].map(|(state, age)| (state.to_owned(), age)).to_vec(),
+            },
             lease: Span::days(30),
             times: PolicyTimes { spread: Span::days(3) },
             feed: Feed { stale_after: Span::minutes(15), on_stale: OnStale::Lease },

@@ -249,7 +249,8 @@ fn channel(part: Option<&Document>, rule: &mut ChannelRule, problems: Problems) 
         [("contact-on-file", Permission::ContactOnFile), ("permit", Permission::Permit), ("written-permit", Permission::WrittenPermit)];
     choice(part, "permission", &choices, &mut rule.permission, problems);
     let Some(hours) = part.get("hours") else { return };
-    let times: Vec<_> = hours.list("two times such as [\"08:00\", \"20:00\"]", problems).iter().map(|item| clock_time(item, problems)).collect();
+    let times: Vec<_> =
+        hours.list("two times such as [\"08:00\", \"20:00\"]", problems).iter().map(|item| clock_time(item, problems)).collect();
     match times[..] {
         [Some(from), Some(to)] if from < to => rule.hours = Some((from, to)),
         [Some(_), Some(_)] => problems.push(hours.error("the sending hours end before they begin").hint("write the earlier time first")),
@@ -321,7 +322,8 @@ fn minors(part: &Document, minors: &mut Minors, problems: Problems) {
     minors.by_state.clear();
     for (state, age) in states.map("a map from a state to an age", problems) {
         if state.name.len() != 2 || !state.name.bytes().all(|b| b.is_ascii_uppercase()) {
-            problems.push(Problem::error(state.place.clone(), format!("`{}` is not a state", state.name)).hint("write its two letters: AL"));
+            problems
+                .push(Problem::error(state.place.clone(), format!("`{}` is not a state", state.name)).hint("write its two letters: AL"));
         }
         if let Some(years) = number_in(age, 1, 25, problems).and_then(|years| u8::try_from(years).ok()) {
             minors.by_state.push((state.name.clone(), years));
@@ -395,7 +397,9 @@ fn per_mille(value: &Document, problems: Problems) -> Option<u32> {
     let text = value.text("a share such as 10%", problems)?;
     let share = text.trim().strip_suffix('%').and_then(|number| {
         let (whole, tenth) = number.trim().split_once('.').unwrap_or((number.trim(), "0"));
-        let digits = |part: &str, most| (!part.is_empty() && part.len() <= most && part.bytes().all(|b| b.is_ascii_digit())).then(|| part.parse().ok());
+        let digits = |part: &str, most| {
+            (!part.is_empty() && part.len() <= most && part.bytes().all(|b| b.is_ascii_digit())).then(|| part.parse().ok())
+        };
         let (whole, tenth): (u32, u32) = (digits(whole, 3)??, digits(tenth, 1)??);
         Some(whole * 10 + tenth).filter(|share| *share <= 1000)
     });

@@ -11,7 +11,8 @@ const SYSTEMS: &str = "http://terminology.hl7.org/CodeSystem/";
 
 /// One attribute or none, as JSON members; `""` for none.
 fn attribute() -> impl Strategy<Value = String> {
-    let coding = |key: &'static str, system: &'static str, code: &str| format!(r#""{key}":[{{"system":"{SYSTEMS}{system}","code":"{code}"}}]"#);
+    let coding =
+        |key: &'static str, system: &'static str, code: &str| format!(r#""{key}":[{{"system":"{SYSTEMS}{system}","code":"{code}"}}]"#);
     prop_oneof![
         3 => prop::sample::select(&["TREAT", "HMARKT", "HOPERAT", "COC", "NEWCODE"][..]).prop_map(move |code| coding("purpose", "v3-ActReason", code)),
         1 => (prop::sample::select(&["IRCP", "CST", "GUARD"][..]), prop::sample::select(&["crm", "lab", "riverside", "stranger"][..])).prop_map(
@@ -30,7 +31,8 @@ fn provision() -> impl Strategy<Value = String> {
     let kinds = prop::sample::select(&["", r#""type":"permit""#, r#""type":"deny""#, r#""type":"perhaps""#][..]);
     let leaf = (kinds.clone(), prop::collection::vec(attribute(), 0..3)).prop_map(|(kind, parts)| members(kind, &parts, &[]));
     leaf.prop_recursive(2, 6, 3, move |inner| {
-        (kinds.clone(), prop::collection::vec(attribute(), 0..2), prop::collection::vec(inner, 0..3)).prop_map(|(k, parts, c)| members(k, &parts, &c))
+        (kinds.clone(), prop::collection::vec(attribute(), 0..2), prop::collection::vec(inner, 0..3))
+            .prop_map(|(k, parts, c)| members(k, &parts, &c))
     })
 }
 

@@ -73,7 +73,7 @@ fn walk(provision: &Provision, asked: &Asked, strict: bool, above: Names, is_bas
     };
     let by_label = !provision.labels.is_absent();
     // A permit of labels is narrower than the question: until C16 is built it permits nothing.
-    let strict = strict && matched.strict && !(by_label && provision.effect != Effect::Deny);
+    let strict = strict && matched.strict && !provision.labels.unread && !(by_label && provision.effect != Effect::Deny);
     let mut beneath = Answer::default();
     for child in &provision.children {
         beneath.add(walk(child, asked, strict, names, false));
@@ -209,6 +209,8 @@ fn who(actor: &Actor, asked: &Asked) -> Who {
 /// C9: whether every actor of the Consent equals somebody of the policy.
 pub(super) fn actors_are_resolved(body: &Body, asked: &Asked) -> bool {
     let mut resolved = true;
-    body.root.for_each(&mut |provision| resolved &= !provision.actors.unread && provision.actors.known.iter().all(|actor| who(actor, asked).is_resolved()));
+    body.root.for_each(&mut |provision| {
+        resolved &= !provision.actors.unread && provision.actors.known.iter().all(|actor| who(actor, asked).is_resolved())
+    });
     resolved
 }

@@ -16,9 +16,36 @@ use sonic_rs::{JsonContainerTrait, JsonValueTrait, Value};
 
 /// Elements of Consent in R4, R4B and R5. Any other means that the Consent cannot permit (C9).
 const ELEMENTS: &[&str] = &[
-    "resourceType", "meta", "language", "text", "contained", "identifier", "status", "scope", "category", "patient", "dateTime", "performer",
-    "organization", "sourceAttachment", "sourceReference", "policy", "policyRule", "verification", "provision", "subject", "date", "period",
-    "grantor", "grantee", "manager", "controller", "regulatoryBasis", "policyBasis", "policyText", "decision",
+    "resourceType",
+    "meta",
+    "language",
+    "text",
+    "contained",
+    "identifier",
+    "status",
+    "scope",
+    "category",
+    "patient",
+    "dateTime",
+    "performer",
+    "organization",
+    "sourceAttachment",
+    "sourceReference",
+    "policy",
+    "policyRule",
+    "verification",
+    "provision",
+    "subject",
+    "date",
+    "period",
+    "grantor",
+    "grantee",
+    "manager",
+    "controller",
+    "regulatoryBasis",
+    "policyBasis",
+    "policyText",
+    "decision",
 ];
 
 /// Reads one Consent; times without a zone are `zone`'s. An error means that nothing can be told:
@@ -94,7 +121,8 @@ fn base(resource: &Value, reader: &mut Reader) -> Result<Base, Unreadable> {
     let rule = get(resource, "policyRule")?;
     let is_list = provision.is_some_and(|value| value.as_array().is_some());
     let decision = code(resource, "decision", "_decision")?;
-    let is_r5 = is_list || !matches!(decision, Coded::Absent) || (provision.is_none() && rule.is_none() && get(resource, "subject")?.is_some());
+    let is_r5 =
+        is_list || !matches!(decision, Coded::Absent) || (provision.is_none() && rule.is_none() && get(resource, "subject")?.is_some());
     let is_r4 = rule.is_some() || (provision.is_some() && !is_list);
     // `except` and a policyRule that is a text are of STU3.
     let is_older = get(resource, "except")?.is_some() || rule.is_some_and(|rule| rule.as_str().is_some());
@@ -219,8 +247,10 @@ fn references<A: smallvec::Array<Item = Box<str>>>(values: &[&Value]) -> Result<
     values.iter().filter_map(|value| text(value, "reference").map(|found| found.map(Box::from)).transpose()).collect()
 }
 
+type OtherSigners = SmallVec<[Box<str>; 0]>;
+
 /// Who agreed: `performer` in R4, `grantor` in R5. Whether it was the patient, and the references of all others.
-fn signers(resource: &Value, patient: [Option<&Value>; 2]) -> Result<(bool, SmallVec<[Box<str>; 0]>), Unreadable> {
+fn signers(resource: &Value, patient: [Option<&Value>; 2]) -> Result<(bool, OtherSigners), Unreadable> {
     let mut by_patient = false;
     let mut others = Vec::new();
     let mut all = objects(resource, "performer")?;

@@ -3,7 +3,7 @@
 //! In: the JSON of one provision and the effect of its parent. Out: the same as a tree; flags for what is not understood.
 //! Never here: a comparison with a question.
 
-use super::codes::{ACTION, ACT_REASON, Label, Meaning, PARTICIPATION, Purpose};
+use super::codes::{ACT_REASON, ACTION, Label, Meaning, PARTICIPATION, Purpose};
 use super::consent::{Action, Actor, Coding, Effect, Provision, Role, Values, What, When};
 use super::elements::{Coded, code, coding, concept, has_other_keys, object, objects, text};
 use super::read::{identifier, unversioned};
@@ -16,8 +16,20 @@ use sonic_rs::Value;
 pub(super) const PARTS_MAX: usize = 2000;
 
 const PROVISION: &[&str] = &[
-    "type", "period", "actor", "action", "securityLabel", "purpose", "class", "documentType", "resourceType", "code", "dataPeriod", "data",
-    "expression", "provision",
+    "type",
+    "period",
+    "actor",
+    "action",
+    "securityLabel",
+    "purpose",
+    "class",
+    "documentType",
+    "resourceType",
+    "code",
+    "dataPeriod",
+    "data",
+    "expression",
+    "provision",
 ];
 
 /// What is gathered over one whole Consent.
@@ -49,13 +61,14 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
-    /// The explicit type. One that cannot be read may have been a denial.
+    /// The explicit type. One that cannot be read may have been a denial; nor may provisions beneath it then negate it into a permit.
     pub fn effect(&mut self, provision: &Value) -> Result<Option<Effect>, Unreadable> {
         Ok(match code(provision, "type", "_type")? {
             Coded::Text("permit") => Some(Effect::Permit),
             Coded::Text("deny") => Some(Effect::Deny),
             Coded::Text(_) | Coded::Unread => {
                 self.unread = true;
+                self.unsupported = true;
                 Some(Effect::Deny)
             }
             Coded::Absent => None,

@@ -6,18 +6,25 @@ use crate::time::{Instant, Zone};
 use crate::timeline::Steps;
 
 const PRIVACY: &str = r#""scope":{"coding":[{"system":"http://terminology.hl7.org/CodeSystem/consentscope","code":"patient-privacy"}]}"#;
-const PRIVACY_R5: &str = r#""category":[{"coding":[{"system":"http://terminology.hl7.org/CodeSystem/consentscope","code":"patient-privacy"}]}]"#;
+const PRIVACY_R5: &str =
+    r#""category":[{"coding":[{"system":"http://terminology.hl7.org/CodeSystem/consentscope","code":"patient-privacy"}]}]"#;
 /// What a complete authorization has besides its provision.
 const SIGNED: &str = r#""dateTime":"2026-01-05T15:00:00Z","performer":[{"reference":"Patient/ann"}],"sourceAttachment":{"title":"form"}"#;
 const CRM: &str = r#""actor":[{"role":{"coding":[{"system":"http://terminology.hl7.org/CodeSystem/v3-ParticipationType","code":"IRCP"}]},"reference":{"reference":"Organization/crm"}}]"#;
 const YEAR: &str = r#""period":{"start":"2026-01-05","end":"2026-12-31"}"#;
 
 fn r4(parts: &[&str]) -> String {
-    format!(r#"{{"resourceType":"Consent","status":"active","patient":{{"reference":"Patient/ann"}},{}}}"#, [&[PRIVACY], parts].concat().join(","))
+    format!(
+        r#"{{"resourceType":"Consent","status":"active","patient":{{"reference":"Patient/ann"}},{}}}"#,
+        [&[PRIVACY], parts].concat().join(",")
+    )
 }
 
 fn r5(parts: &[&str]) -> String {
-    format!(r#"{{"resourceType":"Consent","status":"active","subject":{{"reference":"Patient/ann"}},{}}}"#, [&[PRIVACY_R5], parts].concat().join(","))
+    format!(
+        r#"{{"resourceType":"Consent","status":"active","subject":{{"reference":"Patient/ann"}},{}}}"#,
+        [&[PRIVACY_R5], parts].concat().join(",")
+    )
 }
 
 fn rule(code: &str) -> String {
@@ -153,10 +160,7 @@ fn dialect_d2_root_decides_only_what_its_attributes_match() {
 
 #[test]
 fn dialect_d3_negates_its_parent_at_each_level() {
-    let levels = r5(&[
-        r#""decision":"deny""#,
-        &nested(&[&[&purpose("HOPERAT"), &nested(&[&[&purpose("HDIRECT")]])]]),
-    ]);
+    let levels = r5(&[r#""decision":"deny""#, &nested(&[&[&purpose("HOPERAT"), &nested(&[&[&purpose("HDIRECT")]])]])]);
     check(&levels, "TREAT", "deny");
     check(&levels, "HOPERAT", "permit");
     check(&levels, "HDIRECT", "deny");
@@ -188,14 +192,18 @@ fn an_unknown_dialect_denies() {
 fn an_effect_that_cannot_be_read_is_a_denial() {
     check(&r4(&[&root(&[r#""type":"permits""#])]), "TREAT", "deny");
     check(&r4(&[&root(&[r#""_type":{"extension":[]}"#])]), "TREAT", "deny");
+    check(&r4(&[&root(&[r#""type":"permits""#, &nested(&[&[&purpose("TREAT")]])])]), "TREAT", "deny");
     check(&r5(&[r#""decision":"yes""#]), "TREAT", "deny");
     check(&r5(&[r#""_decision":{}"#]), "TREAT", "deny");
 }
 
 #[test]
 fn c0_a_consent_about_something_else_says_nothing_and_an_untold_one_only_denies() {
-    let with = |scope: &str, effect: &str| format!(r#"{{"resourceType":"Consent","status":"active",{scope}"provision":{{"type":"{effect}"}}}}"#);
-    let coded = |code: &str| format!(r#""scope":{{"coding":[{{"system":"http://terminology.hl7.org/CodeSystem/consentscope","code":"{code}"}}]}},"#);
+    let with =
+        |scope: &str, effect: &str| format!(r#"{{"resourceType":"Consent","status":"active",{scope}"provision":{{"type":"{effect}"}}}}"#);
+    let coded = |code: &str| {
+        format!(r#""scope":{{"coding":[{{"system":"http://terminology.hl7.org/CodeSystem/consentscope","code":"{code}"}}]}},"#)
+    };
     let category = |system: &str, code: &str| {
         format!(r#""category":[{{"coding":[{{"system":"http://terminology.hl7.org/CodeSystem/{system}","code":"{code}"}}]}}],"#)
     };
@@ -259,7 +267,10 @@ fn c2_the_end_of_a_nested_provision_gives_the_base_back() {
 
 #[test]
 fn c3_siblings_are_or_attributes_are_and() {
-    let two = r4(&[&rule("OPTOUT"), &root(&[&nested(&[&[PERMIT, &purpose("TREAT"), CRM], &[PERMIT, &purpose("HMARKT"), &actor("IRCP", "Organization/lab")]])])]);
+    let two = r4(&[
+        &rule("OPTOUT"),
+        &root(&[&nested(&[&[PERMIT, &purpose("TREAT"), CRM], &[PERMIT, &purpose("HMARKT"), &actor("IRCP", "Organization/lab")]])]),
+    ]);
     check(&two, "TREAT", "permit");
     // Purpose from the one and recipient from the other never add up (C15).
     check(&two, "HMARKT", "deny");
@@ -287,6 +298,8 @@ fn c4_an_attribute_that_cannot_be_read_widens_a_deny_and_stops_a_permit() {
         check(&r4(&[&root(&[PERMIT, part])]), "TREAT", "none");
     }
     check(&r4(&[&root(&[PERMIT, r#""purpose":[]"#])]), "TREAT", "permit");
+    // Of a deny whose label is not known it cannot be told what a permit beneath it lifts.
+    check(&r4(&[&root(&[DENY, &odd_label, &nested(&[&[PERMIT]])])]), "TREAT", "deny");
 }
 
 #[test]
@@ -318,7 +331,8 @@ fn c9_what_is_not_supported_cannot_permit_and_still_denies() {
     ] {
         for (effect, expected) in [(PERMIT, "none"), (DENY, "deny")] {
             let text = match at_root {
-                true => r4(&[part, &root(&[effect])]).replace(if part.contains("Group") { r#""patient":{"reference":"Patient/ann"},"# } else { "\n" }, ""),
+                true => r4(&[part, &root(&[effect])])
+                    .replace(if part.contains("Group") { r#""patient":{"reference":"Patient/ann"},"# } else { "\n" }, ""),
                 false => r4(&[&root(&[effect, part])]),
             };
             check(&text, "TREAT", expected);
@@ -373,9 +387,14 @@ fn c15_most_recent_compares_provisions_and_leaves_doubt_to_the_deny() {
     policy.consents.conflict = Conflict::MostRecent;
     let dated = |date: &str, effect: &str| r4(&[&format!(r#"{date}"id":"a""#), &root(&[effect, &purpose("TREAT")])]);
     let (may, june, no_date) = (r#""dateTime":"2026-05-01","#, r#""dateTime":"2026-06-01","#, "");
-    for (deny, permit, expected) in
-        [(may, june, "permit"), (june, may, "deny"), (may, may, "deny"), (no_date, june, "deny"), (may, no_date, "deny"), (r#""dateTime":"2026","#, june, "deny")]
-    {
+    for (deny, permit, expected) in [
+        (may, june, "permit"),
+        (june, may, "deny"),
+        (may, may, "deny"),
+        (no_date, june, "deny"),
+        (may, no_date, "deny"),
+        (r#""dateTime":"2026","#, june, "deny"),
+    ] {
         assert_eq!(now(&[&dated(deny, DENY), &dated(permit, PERMIT)], "TREAT", &policy), expected, "{deny} {permit}");
     }
     let base = r4(&[june, &rule("OPTIN")].map(|part| part.trim_end_matches(',')));
@@ -555,9 +574,7 @@ fn the_cause_tells_revoked_from_expired_from_never() {
 
 #[test]
 fn written_is_what_is_dated_signed_and_documented() {
-    let written = |text: &str| {
-        ask(&[text], "TREAT", &policy()).at(Instant::parse("2026-06-01T00:00:00Z").expect("instant")).written
-    };
+    let written = |text: &str| ask(&[text], "TREAT", &policy()).at(Instant::parse("2026-06-01T00:00:00Z").expect("instant")).written;
     assert!(written(&r4(&[SIGNED, &root(&[PERMIT, &purpose("TREAT")])])));
     assert!(!written(&r4(&[&root(&[PERMIT, &purpose("TREAT")])])));
     assert!(!written(&r4(&[SIGNED, &root(&[DENY, &purpose("TREAT")])])));

@@ -72,7 +72,7 @@ pub fn read(bytes: &[u8]) -> Result<Bundle<'_>, Unreadable> {
     while let Some(key) = scan.key()? {
         match key {
             b"resourceType" => {
-                scan.next()?;
+                scan.ahead()?;
                 once(&mut resource_type, kind_at(bytes, Some(scan.at()))?, "resourceType")?;
                 scan.skip()?;
             }
@@ -81,7 +81,7 @@ pub fn read(bytes: &[u8]) -> Result<Bundle<'_>, Unreadable> {
                 once(&mut type_name, text, "type")?;
             }
             b"entry" => {
-                if scan.next()? != b'[' {
+                if scan.ahead()? != b'[' {
                     return Err(wrong("Bundle.entry", "is not a list"));
                 }
                 once(&mut parts, read_entries(&mut scan, bytes)?, "entry")?;
@@ -143,7 +143,7 @@ fn read_entries<'a>(scan: &mut Scan<'a>, bytes: &'a [u8]) -> Result<Vec<Part<'a>
     scan.enter(b'[')?;
     while scan.item()? {
         let mut part = Part::default();
-        if scan.next()? == b'{' {
+        if scan.ahead()? == b'{' {
             read_entry(scan, bytes, &mut part)?;
         } else {
             scan.skip()?;
@@ -159,7 +159,7 @@ fn read_entry<'a>(scan: &mut Scan<'a>, bytes: &'a [u8], part: &mut Part<'a>) -> 
     let mut seen = [None; 5];
     scan.enter(b'{')?;
     while let Some(key) = scan.key()? {
-        scan.next()?;
+        scan.ahead()?;
         let start = scan.at();
         let value = scan.skip()?;
         let inside = &mut Scan::from(bytes, start);
@@ -192,13 +192,13 @@ fn string<'a>(scan: &mut Scan<'a>, key: &'static str, slot: &mut Option<Cow<'a, 
 
 /// Type and id, which most often stand first: what comes after them is left to [`super::peek()`], which also finds duplicates.
 fn head<'a>(scan: &mut Scan<'a>, bytes: &'a [u8], value: &'a [u8]) -> Result<Resource<'a>, Unreadable> {
-    if scan.next()? != b'{' {
+    if scan.ahead()? != b'{' {
         return Err(wrong("Bundle.entry.resource", "is not an object"));
     }
     let (mut kind, mut id) = (None, None);
     scan.enter(b'{')?;
     while let Some(key) = scan.key()? {
-        scan.next()?;
+        scan.ahead()?;
         match key {
             b"resourceType" => kind = Some(scan.at()),
             b"id" => id = Some(scan.at()),
@@ -395,7 +395,9 @@ mod tests {
 
     #[test]
     fn a_subscription_tells_its_own_status_first() {
-        for (kind, status) in [("history", "Parameters"), ("history", "SubscriptionStatus"), ("subscription-notification", "SubscriptionStatus")] {
+        for (kind, status) in
+            [("history", "Parameters"), ("history", "SubscriptionStatus"), ("subscription-notification", "SubscriptionStatus")]
+        {
             let status = format!(r#"{{"resource":{{"resourceType":"{status}"}},"request":{{"method":"GET","url":"s"}}}}"#);
             let id_only = r#"{"fullUrl":"https://h/Encounter/1","request":{"method":"PUT","url":"Encounter/1"}}"#;
             let gone = r#"{"fullUrl":"https://h/Encounter/2","request":{"method":"DELETE","url":"Encounter"}}"#;
@@ -413,7 +415,10 @@ mod tests {
             ("7", "`Bundle.entry` is not an object"),
             (r#"{"resource":[]}"#, "`Bundle.entry.resource` is not an object"),
             (r#"{"resource":{"id":"1"}}"#, "`resourceType` is missing; it is no FHIR resource"),
-            (r#"{"resource":{"resourceType":"Patient"},"resource":{"resourceType":"Patient"}}"#, "the key `resource` stands twice in one object"),
+            (
+                r#"{"resource":{"resourceType":"Patient"},"resource":{"resourceType":"Patient"}}"#,
+                "the key `resource` stands twice in one object",
+            ),
             (r#"{"request":{"method":7}}"#, "`method` is not a string"),
             (r#"{"request":{"method":"MAKE"}}"#, "`Bundle.entry.request.method` is not a method of FHIR"),
             (

@@ -142,7 +142,11 @@ mod tests {
 
     #[test]
     fn trap_bad_utf8_is_refused_wherever_it_stands() {
-        for bad in [&b"{\"resourceType\":\"Patient\",\"x\":\"\xff\"}"[..], b"{\"resourceType\":\"Patient\",\"x\":{\"y\":\"\xc3\"}}", b"{\"\xe9\":1}"] {
+        for bad in [
+            &b"{\"resourceType\":\"Patient\",\"x\":\"\xff\"}"[..],
+            b"{\"resourceType\":\"Patient\",\"x\":{\"y\":\"\xc3\"}}",
+            b"{\"\xe9\":1}",
+        ] {
             assert!(matches!(parse(bad), Err(Unreadable::NotUtf8 { .. })));
             assert!(matches!(crate::fhir::peek(bad).err(), Some(Unreadable::NotUtf8 { .. })));
         }
@@ -167,7 +171,9 @@ mod tests {
 
     #[test]
     fn trap_an_error_never_prints_its_input() {
-        for bad in [&br#"{"name":"Secretname" oops}"#[..], br#"{"resourceType":"Secretname!"}"#, b"Secretname", b"{\"a\":\"Secretname\xff\"}"] {
+        for bad in
+            [&br#"{"name":"Secretname" oops}"#[..], br#"{"resourceType":"Secretname!"}"#, b"Secretname", b"{\"a\":\"Secretname\xff\"}"]
+        {
             let errors = [parse(bad).err(), crate::fhir::peek(bad).err(), crate::fhir::bundle::read(bad).err()];
             for e in errors.into_iter().flatten() {
                 assert!(!format!("{e} {e:?}").contains("Secret"), "{e}");

@@ -455,12 +455,9 @@ mod tests {
             {"system":"sms","value":"3","period":{"start":"2027"}},{"system":"fax","value":"4"}]"#,
         );
         let email = facts.reach(Reach::Email);
-        for (when, expected) in [
-            ("2026-03-01T05:59:59Z", 1),
-            ("2026-03-01T06:00:00Z", 2),
-            ("2026-04-01T04:59:59Z", 2),
-            ("2026-04-01T05:00:00Z", 1),
-        ] {
+        for (when, expected) in
+            [("2026-03-01T05:59:59Z", 1), ("2026-03-01T06:00:00Z", 2), ("2026-04-01T04:59:59Z", 2), ("2026-04-01T05:00:00Z", 1)]
+        {
             assert_eq!(*email.at(at(when)), Some(expected), "{when}");
         }
         let sms = facts.reach(Reach::Sms);

@@ -63,7 +63,7 @@ pub fn peek(bytes: &[u8]) -> Result<Peek<'_>, Unreadable> {
     let mut scan = Scan::new(bytes);
     scan.enter(b'{')?;
     while let Some(key) = scan.key()? {
-        scan.next()?;
+        scan.ahead()?;
         let start = scan.at();
         scan.skip()?;
         match key {
@@ -102,7 +102,7 @@ pub fn kind(bytes: &[u8]) -> Result<Cow<'_, str>, Unreadable> {
     scan.enter(b'{')?;
     while let Some(key) = scan.key()? {
         if key == b"resourceType" {
-            scan.next()?;
+            scan.ahead()?;
             return kind_at(bytes, Some(scan.at()));
         }
         scan.skip()?;
@@ -160,7 +160,7 @@ impl<'a> Peek<'a> {
         let wrong = |path, why| Unreadable::Element { path, why };
         let bytes = self.bytes;
         let mut scan = Scan::from(bytes, at);
-        if scan.next()? != b'{' {
+        if scan.ahead()? != b'{' {
             return Err(wrong("meta", "is not an object"));
         }
         scan.enter(b'{')?;
@@ -261,7 +261,7 @@ fn link_element(key: &[u8]) -> Option<(u16, (Element, LinkKind))> {
 /// `None` stands for a Reference without a text; a CodeableReference that only has a concept refers to nothing.
 fn each_reference<'a>(scan: &mut Scan<'a>, element: &Element, found: &mut impl FnMut(Option<Cow<'a, str>>)) -> Result<(), Unreadable> {
     let wrong = || Unreadable::Element { path: element.name, why: "is not a reference" };
-    match scan.next()? {
+    match scan.ahead()? {
         b'{' => match element.inner {
             None => one_reference(scan, element.name, found),
             Some(inner) => inner_reference(scan, inner, found),
@@ -269,7 +269,7 @@ fn each_reference<'a>(scan: &mut Scan<'a>, element: &Element, found: &mut impl F
         b'[' => {
             scan.enter(b'[')?;
             while scan.item()? {
-                match (scan.next()?, element.inner) {
+                match (scan.ahead()?, element.inner) {
                     (b'{', None) => one_reference(scan, element.name, found)?,
                     (b'{', Some(inner)) => inner_reference(scan, inner, found)?,
                     _ => return Err(wrong()),
@@ -301,7 +301,7 @@ fn one_reference<'a>(scan: &mut Scan<'a>, name: &'static str, found: &mut impl F
     scan.enter(b'{')?;
     while let Some(key) = scan.key()? {
         match key {
-            b"reference" if scan.next()? == b'{' => {
+            b"reference" if scan.ahead()? == b'{' => {
                 once(&mut text, None, "reference")?;
                 nested = true;
                 one_reference(scan, name, found)?;
@@ -311,7 +311,7 @@ fn one_reference<'a>(scan: &mut Scan<'a>, name: &'static str, found: &mut impl F
                 once(&mut text, Some(value), "reference")?;
             }
             // R5's Encounter.reason and R4's DocumentReference.context hold their references one level down.
-            b"value" if name == "reason" && scan.next()? == b'[' => {
+            b"value" if name == "reason" && scan.ahead()? == b'[' => {
                 nested = true;
                 each_reference(scan, &Element { name, inner: None }, found)?;
             }
@@ -351,18 +351,42 @@ mod tests {
         for (text, patients, unclear) in [
             (r#"{"resourceType":"Patient","id":"7"}"#, &["Patient/7"][..], false),
             (r#"{"resourceType":"Patient"}"#, &[], false),
-            (r#"{"subject":{"reference":"Patient/1"},"resourceType":"Observation","performer":[{"reference":"Patient/2"}]}"#, &["Patient/1"], false),
+            (
+                r#"{"subject":{"reference":"Patient/1"},"resourceType":"Observation","performer":[{"reference":"Patient/2"}]}"#,
+                &["Patient/1"],
+                false,
+            ),
             (r#"{"resourceType":"Observation","subject":{"reference":"Location/1"}}"#, &[], false),
             (r#"{"resourceType":"Immunization","patient":{"reference":"urn:uuid:a"}}"#, &["urn:uuid:a"], false),
-            (r#"{"resourceType":"Consent","subject":{"reference":"https://h/fhir/Patient/1/_history/3"}}"#, &["https://h/fhir/Patient/1/_history/3"], false),
+            (
+                r#"{"resourceType":"Consent","subject":{"reference":"https://h/fhir/Patient/1/_history/3"}}"#,
+                &["https://h/fhir/Patient/1/_history/3"],
+                false,
+            ),
             (r#"{"resourceType":"Consent","patient":{"identifier":{"value":"9"}}}"#, &[], true),
             (r##"{"resourceType":"Consent","patient":{"reference":"#p"}}"##, &[], true),
-            (r#"{"resourceType":"Appointment","participant":[{"actor":{"reference":"Practitioner/1"}},{"status":"accepted","actor":{"reference":"Patient/1"}}]}"#, &["Patient/1"], false),
-            (r#"{"resourceType":"Appointment","subject":{"reference":"Patient/1"},"participant":[{"actor":{"reference":"Patient/1"}}]}"#, &["Patient/1"], false),
-            (r#"{"resourceType":"Coverage","beneficiary":{"reference":"Patient/1"},"subscriber":{"reference":"Patient/2"}}"#, &["Patient/1"], false),
+            (
+                r#"{"resourceType":"Appointment","participant":[{"actor":{"reference":"Practitioner/1"}},{"status":"accepted","actor":{"reference":"Patient/1"}}]}"#,
+                &["Patient/1"],
+                false,
+            ),
+            (
+                r#"{"resourceType":"Appointment","subject":{"reference":"Patient/1"},"participant":[{"actor":{"reference":"Patient/1"}}]}"#,
+                &["Patient/1"],
+                false,
+            ),
+            (
+                r#"{"resourceType":"Coverage","beneficiary":{"reference":"Patient/1"},"subscriber":{"reference":"Patient/2"}}"#,
+                &["Patient/1"],
+                false,
+            ),
             (r#"{"resourceType":"ResearchSubject","individual":{"reference":"Patient/1"}}"#, &["Patient/1"], false),
             (r#"{"resourceType":"Task","for":{"reference":"Patient/1"}}"#, &["Patient/1"], false),
-            (r#"{"resourceType":"Account","subject":[{"reference":"Patient/1"},{"reference":"Patient/2"}]}"#, &["Patient/1", "Patient/2"], false),
+            (
+                r#"{"resourceType":"Account","subject":[{"reference":"Patient/1"},{"reference":"Patient/2"}]}"#,
+                &["Patient/1", "Patient/2"],
+                false,
+            ),
             (r#"{"resourceType":"Organization","partOf":{"reference":"Organization/2"}}"#, &[], false),
             (r#"{"resourceType":"Telepathy","subject":{"reference":"Patient\/1"}}"#, &["Patient/1"], false),
             (r#"{"resourceType":"Encounter","subject":{"reference":"Patient?identifier=s|1"}}"#, &["Patient?identifier=s|1"], false),

@@ -37,7 +37,7 @@ impl<'a> Scan<'a> {
     }
 
     /// The first byte of what comes next, which is not consumed.
-    pub fn next(&mut self) -> Result<u8, Unreadable> {
+    pub fn ahead(&mut self) -> Result<u8, Unreadable> {
         while let Some(b) = self.bytes.get(self.at) {
             if !matches!(b, b' ' | b'\n' | b'\r' | b'\t') {
                 return Ok(*b);
@@ -49,7 +49,7 @@ impl<'a> Scan<'a> {
 
     /// Goes into an object (`{`) or an array (`[`).
     pub fn enter(&mut self, bracket: u8) -> Result<(), Unreadable> {
-        if self.next()? != bracket {
+        if self.ahead()? != bracket {
             return Err(self.syntax());
         }
         if self.depth == DEPTH_MAX {
@@ -72,7 +72,7 @@ impl<'a> Scan<'a> {
             self.fresh = false;
             return Ok(());
         }
-        if self.next()? != b',' {
+        if self.ahead()? != b',' {
             return Err(self.syntax());
         }
         self.at += 1;
@@ -82,17 +82,17 @@ impl<'a> Scan<'a> {
     /// The next key of the object entered last, with its colon consumed; `None` (and outside again) at its end.
     /// FHIR's keys need no escapes: a key with one could hide a name that is looked for, and is refused.
     pub fn key(&mut self) -> Result<Option<&'a [u8]>, Unreadable> {
-        if self.next()? == b'}' {
+        if self.ahead()? == b'}' {
             self.leave();
             return Ok(None);
         }
         self.comma()?;
-        self.next()?;
+        self.ahead()?;
         let (key, escaped) = self.string()?;
         if escaped {
             return Err(Unreadable::Element { path: "(a key)", why: "is written with escapes; write it plainly" });
         }
-        if self.next()? != b':' {
+        if self.ahead()? != b':' {
             return Err(self.syntax());
         }
         self.at += 1;
@@ -101,7 +101,7 @@ impl<'a> Scan<'a> {
 
     /// Whether the array entered last has another item, which is then next; `false` (and outside again) at its end.
     pub fn item(&mut self) -> Result<bool, Unreadable> {
-        if self.next()? == b']' {
+        if self.ahead()? == b']' {
             self.leave();
             return Ok(false);
         }
@@ -119,7 +119,7 @@ impl<'a> Scan<'a> {
 
     /// A string's value; `None` (nothing consumed) where something else is next.
     pub fn text(&mut self) -> Result<Option<Cow<'a, str>>, Unreadable> {
-        if self.next()? != b'"' {
+        if self.ahead()? != b'"' {
             return Ok(None);
         }
         let start = self.at;
@@ -135,7 +135,7 @@ impl<'a> Scan<'a> {
 
     /// Passes over one value of any kind and returns its bytes.
     pub fn skip(&mut self) -> Result<&'a [u8], Unreadable> {
-        let first = self.next()?;
+        let first = self.ahead()?;
         let start = self.at;
         match first {
             b'"' => {
@@ -279,7 +279,7 @@ fn quote_or_backslash(bytes: &[u8]) -> usize {
     let (words, rest) = bytes.as_chunks::<8>();
     for (i, word) in words.iter().enumerate() {
         let word = u64::from_le_bytes(*word);
-        let found = zeros(word ^ LOW * u64::from(b'"')) | zeros(word ^ LOW * u64::from(b'\\'));
+        let found = zeros(word ^ (LOW * u64::from(b'"'))) | zeros(word ^ (LOW * u64::from(b'\\')));
         if found != 0 {
             return i * 8 + found.trailing_zeros() as usize / 8;
         }

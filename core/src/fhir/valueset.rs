@@ -24,7 +24,8 @@ struct Set {
     name: String,
     include: Rules,
     exclude: Rules,
-    first: Option<Concept>,
+    /// Those listed that belong, in the order of the files; of systems taken whole none is known.
+    concepts: Vec<Concept>,
 }
 
 #[derive(Default)]
@@ -90,10 +91,7 @@ impl ValueSets {
     /// Whether a code belongs to the set. Without a system (an element of type `code`, whose system its type fixes) any
     /// system that the set names will do, and of a system taken whole every code belongs.
     pub fn contains(&self, index: u16, system: Option<&str>, code: &str) -> bool {
-        let system = match system {
-            None => None,
-            Some(system) => Some(self.systems.get(system).copied().unwrap_or(UNKNOWN)),
-        };
+        let system = system.map(|system| self.systems.get(system).copied().unwrap_or(UNKNOWN));
         self.has(index, system, code)
     }
 
@@ -116,7 +114,7 @@ impl ValueSets {
 
     /// System, code and display of the first concept that the set lists. `None` where it lists none.
     pub fn first(&self, index: u16) -> Option<(Option<&str>, &str, Option<&str>)> {
-        let first = self.sets.get(usize::from(index))?.first.as_ref()?;
+        let first = self.sets.get(usize::from(index))?.concepts.first()?;
         Some((first.system.as_deref(), &first.code, first.display.as_deref()))
     }
 
@@ -134,7 +132,8 @@ impl ValueSets {
         }
         let set = &mut self.sets[usize::from(index)];
         (set.include, set.exclude) = (include, exclude);
-        self.sets[usize::from(index)].first = self.first_of(index, raw, by_url);
+        let concepts = self.listed(raw, by_url).filter(|c| self.contains(index, c.system.as_deref(), &c.code)).cloned().collect();
+        self.sets[usize::from(index)].concepts = concepts;
     }
 
     fn rules(&mut self, parts: &[Include], raw: &Raw, by_url: &HashMap<&str, u16>, problems: &mut Vec<Problem>) -> Rules {
@@ -154,7 +153,7 @@ impl ValueSets {
             for concept in &part.concepts {
                 let under = match &concept.system {
                     Some(system) => self.system(system),
-                    None => UNKNOWN,
+                    None => NO_SYSTEM,
                 };
                 rules.listed.entry(concept.code.clone()).or_default().push(under);
             }
@@ -162,22 +161,19 @@ impl ValueSets {
         rules
     }
 
-    fn first_of(&self, index: u16, raw: &Raw, by_url: &HashMap<&str, u16>) -> Option<Concept> {
-        for part in &raw.include {
-            let own = part.concepts.iter().find(|c| self.contains(index, c.system.as_deref(), &c.code));
-            let joined =
-                || part.sets.iter().filter_map(|url| by_url.get(bare(url))).find_map(|set| self.sets[usize::from(*set)].first.clone());
-            let first = own.cloned().or_else(|| joined().filter(|c| self.contains(index, c.system.as_deref(), &c.code)));
-            if first.is_some() {
-                return first;
-            }
-        }
-        None
+    /// What the includes list themselves, each followed by what the sets that it names list.
+    fn listed<'a>(&'a self, raw: &'a Raw, by_url: &'a HashMap<&str, u16>) -> impl Iterator<Item = &'a Concept> {
+        let of_sets = |part: &'a Include| {
+            part.sets.iter().filter_map(|url| by_url.get(bare(url))).flat_map(|set| &self.sets[usize::from(*set)].concepts)
+        };
+        raw.include.iter().flat_map(move |part| part.concepts.iter().chain(of_sets(part)))
     }
 }
 
-/// A system that no set names.
+/// A system that no set names, in what is asked.
 const UNKNOWN: u16 = u16::MAX;
+/// Of a concept that an expansion lists without a system: no system that is asked for is equal to it.
+const NO_SYSTEM: u16 = u16::MAX - 1;
 
 /// A ValueSet as its file has it.
 struct Raw {
@@ -294,10 +290,7 @@ fn read_set(value: &Value, raw: &mut Raw) -> Result<(), Problem> {
     }
     let url = string(value, "url", raw)?;
     let (compose, expansion) = (part(value, "compose")?, part(value, "expansion")?);
-    let composed = match compose {
-        None => None,
-        Some(compose) => Some(read_compose(compose, raw)),
-    };
+    let composed = compose.map(|compose| read_compose(compose, raw));
     // What the authors wrote comes first; an expansion answers where that would need a terminology server.
     let (include, exclude) = match (composed, expansion) {
         (Some(Ok(parts)), _) => parts,
@@ -416,7 +409,8 @@ mod tests {
     use super::*;
 
     fn build(files: &[(&str, &str)]) -> (ValueSets, Vec<String>) {
-        let files: Vec<(String, String)> = files.iter().map(|(name, text)| (format!("valuesets/{name}.json"), (*text).to_owned())).collect();
+        let files: Vec<(String, String)> =
+            files.iter().map(|(name, text)| (format!("valuesets/{name}.json"), (*text).to_owned())).collect();
         let mut problems = Vec::new();
         let sets = ValueSets::build(&files, &mut problems);
         (sets, problems.iter().map(|p| p.what.clone()).collect())
@@ -471,19 +465,27 @@ mod tests {
         let (sets, problems) = build(&[("e", expanded)]);
         assert_eq!(problems, [""; 0]);
         assert_eq!(["1", "2", "3"].map(|code| sets.contains(0, Some("s"), code)), [false, true, true]);
+        let (sets, _) = build(&[("e", r#"{"resourceType":"ValueSet","expansion":{"contains":[{"code":"1"}]}}"#)]);
+        assert_eq!((sets.contains(0, Some("x"), "1"), sets.contains(0, None, "1")), (false, true));
     }
 
     #[test]
     fn what_cannot_be_evaluated_is_a_problem() {
         for (text, what) in [
-            (set("u", r#"{"include":[{"system":"s","filter":[{"op":"is-a"}]}]}"#), "`compose` selects by a filter, which needs a terminology server"),
+            (
+                set("u", r#"{"include":[{"system":"s","filter":[{"op":"is-a"}]}]}"#),
+                "`compose` selects by a filter, which needs a terminology server",
+            ),
             (set("u", r#"{"include":[{"valueSet":["u:none"]}]}"#), "includes the value set `u:none`, which is not here"),
             (set("u", r#"{"include":[{"valueSet":["u"]}]}"#), "`v` includes itself"),
             (set("u", r#"{"include":[{"concept":[{"code":"1"}]}]}"#), "an include has neither `system` nor `valueSet`"),
             (set("u", r#"{"include":[]}"#), "`compose.include` is empty"),
             (set("u", r#"{"include":[{"system":"s","concept":[{}]}]}"#), "a concept has no `code`"),
             (r#"{"resourceType":"ValueSet"}"#.to_owned(), "has neither `compose` nor `expansion`"),
-            (r#"{"resourceType":"ValueSet","expansion":{"total":9,"contains":[{"code":"1"}]}}"#.to_owned(), "`expansion` holds a page of the set, not the whole"),
+            (
+                r#"{"resourceType":"ValueSet","expansion":{"total":9,"contains":[{"code":"1"}]}}"#.to_owned(),
+                "`expansion` holds a page of the set, not the whole",
+            ),
             (r#"{"resourceType":"CodeSystem"}"#.to_owned(), "not a ValueSet"),
             ("{".to_owned(), "not JSON"),
             (r#"{"resourceType":"ValueSet","url":"a","url":"b"}"#.to_owned(), "the key `url` stands twice in one object"),

@@ -95,7 +95,10 @@ fn every_other_value_is_read() {
     assert_eq!(policy.channels.email, ChannelRule { permission: Permission::WrittenPermit, hours });
     assert_eq!(policy.channels.sms, Policy::default().channels.sms);
     assert_eq!(policy.sensitive.withhold, Withhold::List(vec![label("HIV"), label("V")]));
-    assert_eq!((policy.sensitive.unresolved, &policy.sensitive.sources[0]), (Unresolved::Ignore, &("clinic".to_owned(), vec![label("SUD")])));
+    assert_eq!(
+        (policy.sensitive.unresolved, &policy.sensitive.sources[0]),
+        (Unresolved::Ignore, &("clinic".to_owned(), vec![label("SUD")]))
+    );
     assert_eq!((policy.minors.majority, policy.minors.by_state.len(), policy.lease), (16, 0, Span::days(60)));
     assert_eq!((policy.times.spread, policy.feed.stale_after, policy.feed.on_stale), (Span::ZERO, Span::hours(1), OnStale::ExitNow));
     assert_eq!((policy.hold_after, policy.counts, policy.blast_radius.share), (Span::minutes(1), Counts { least: 0, round: 1 }, 5));
@@ -128,8 +131,14 @@ fn each_mistake_is_a_problem_that_says_what_and_what_next() {
         (r#""blast_radius":{"share":"10"}"#, "`10` is not a share"),
         (r#""counts":{"round":0}"#, "`0` is not a whole number from 1"),
         (r#""signers":[{"relationship":"GUARD"}]"#, "needs both `relationship` and `authority`"),
-        (r#""recipients":{"crm":{}}"#, "recipient `crm` has no `name`|no consent can name recipient `crm`|has no `agreement`|has no `address`"),
-        (r#""recipients":{"a":{"name":"A","references":["Organization/1"]},"b":{"name":"B","references":["Organization/1"]}}"#, "share a reference"),
+        (
+            r#""recipients":{"crm":{}}"#,
+            "recipient `crm` has no `name`|no consent can name recipient `crm`|has no `agreement`|has no `address`",
+        ),
+        (
+            r#""recipients":{"a":{"name":"A","references":["Organization/1"]},"b":{"name":"B","references":["Organization/1"]}}"#,
+            "share a reference",
+        ),
         (r#""recipients":{"a":{"name":"A","identify":"name"}}"#, "unknown value `name`"),
         (r#""recipients":{"a":{"name":"A","identify":{"identifer":"x"}}}"#, "did you mean `identifier`?|names no identifier system"),
         (r#""recipients":{"a":{"name":"A","may_know":["died"]}}"#, "unknown value `died`"),
