@@ -1,0 +1,296 @@
+//! Reads a mappings folder: policy, audiences, stories, value sets.
+//!
+//! In: a folder. Out: `Mappings`, or every problem of every file at once, and the texts to show them with.
+//! Never here: the meaning of a key; each room reads its own documents.
+
+use super::render::{self, Sources};
+use super::{included, yaml};
+use footbridge_core::audience::story::{self, Known, Story};
+use footbridge_core::audience::{self, Around, Catalogue, Times, Written};
+use footbridge_core::consent::{Policy, read_policy};
+use footbridge_core::document::Document;
+use footbridge_core::fhir::valueset::ValueSets;
+use footbridge_core::problem::{Place, Problem, did_you_mean};
+use std::path::Path;
+
+/// A value set may list many codes; it is read whole.
+pub const VALUESET_BYTES_MAX: u64 = 16 * 1024 * 1024;
+/// Files in one folder.
+pub const FILES_MAX: usize = 4096;
+
+/// What the business decided. There is no error in it.
+pub struct Mappings {
+    pub policy: Policy,
+    pub valuesets: ValueSets,
+    pub catalogue: Catalogue,
+    pub stories: Vec<StoryFile>,
+    /// `sha256:` and hex digits: of every audience's definition, in the order of names.
+    pub digest: String,
+}
+
+pub struct StoryFile {
+    /// Relative to the mappings folder.
+    pub file: String,
+    pub audience: String,
+    pub stories: Vec<Story>,
+}
+
+/// The outcome of reading: problems sorted by place, warnings too where the mappings are right.
+pub struct Reading {
+    /// `None` where a problem is an error.
+    pub mappings: Option<Mappings>,
+    pub problems: Vec<Problem>,
+    pub sources: Sources,
+}
+
+pub fn read(folder: &Path) -> Reading {
+    let mut reader = Reader { folder, sources: Sources::new(), problems: Vec::new() };
+    let mappings = reader.whole();
+    let Reader { sources, mut problems, .. } = reader;
+    render::sort(&mut problems);
+    let mappings = mappings.filter(|_| !problems.iter().any(Problem::is_error));
+    Reading { mappings, problems, sources }
+}
+
+struct Reader<'a> {
+    folder: &'a Path,
+    sources: Sources,
+    problems: Vec<Problem>,
+}
+
+/// A YAML file that could be read at all.
+struct Read {
+    file: String,
+    /// The file's name without its endings.
+    stem: String,
+    text: String,
+    document: Document,
+}
+
+impl Reader<'_> {
+    fn whole(&mut self) -> Option<Mappings> {
+        let (policy_text, policy) = self.policy();
+        let (valuesets, sets) = self.valuesets();
+        let (audiences, stories) = self.audiences();
+        let policy = policy?;
+        let names: Vec<&str> = sets.iter().map(|(name, _)| name.as_str()).collect();
+        let catalogue = self.catalogue(&policy, &policy_text, &sets, &audiences);
+        let first_code = |name: &str| {
+            let (system, code, _) = valuesets.first(valuesets.index(name)?)?;
+            Some((system.map(str::to_owned), code.to_owned()))
+        };
+        let known = Known { valuesets: &names, first_code: &first_code };
+        let stories = self.stories(&audiences, stories, &known);
+        let definitions: Vec<(&str, &str)> = catalogue.audiences.iter().map(|a| (a.name.as_str(), a.definition.as_str())).collect();
+        let digest = audience::fingerprint(&definitions);
+        Some(Mappings { policy, valuesets, catalogue, stories, digest })
+    }
+
+    fn policy(&mut self) -> (String, Option<Policy>) {
+        for (name, is_folder) in self.entries("") {
+            match (name.as_str(), is_folder) {
+                ("audiences" | "valuesets", true) | ("policy.yaml", false) => {}
+                ("approvals.yaml", false) => {
+                    let problem = Problem::error(Place::new("approvals.yaml", 0, 0), "approvals cannot be checked yet");
+                    self.problems.push(problem.hint("remove the file: without it and without a key ring every audience is open"));
+                }
+                _ => self.unknown(&name, &["audiences/", "valuesets/", "policy.yaml"]),
+            }
+        }
+        if !self.folder.join("policy.yaml").is_file() {
+            let missing = Problem::error(Place::new("policy.yaml", 0, 0), "the file is missing");
+            self.problems.push(missing.hint("add it with `organisation` and `recipients` (docs/policy.md)"));
+            return (String::new(), None);
+        }
+        let Some(read) = self.yaml("policy.yaml", "policy") else { return (String::new(), None) };
+        let policy = read_policy(&read.document, &mut self.problems);
+        (read.text, policy)
+    }
+
+    /// The sets, and their names and texts by number.
+    fn valuesets(&mut self) -> (ValueSets, Vec<(String, String)>) {
+        let mut files = Vec::new();
+        for (name, is_folder) in self.entries("valuesets") {
+            let file = format!("valuesets/{name}");
+            if is_folder || !name.ends_with(".json") {
+                self.unknown(&file, &["*.json"]);
+                continue;
+            }
+            if let Some(text) = self.text(&file, VALUESET_BYTES_MAX) {
+                files.push((file, text));
+            }
+        }
+        let sets = ValueSets::build(&files, &mut self.problems);
+        let whole = included::texts(&files);
+        // `build` numbers the sets in the order of the files.
+        let named = files.iter().zip(whole).map(|((file, _), text)| (stem(file, ".json"), text)).collect();
+        (sets, named)
+    }
+
+    /// Definitions and stories, in the order of names.
+    fn audiences(&mut self) -> (Vec<Read>, Vec<Read>) {
+        let (mut audiences, mut stories) = (Vec::new(), Vec::new());
+        for (name, is_folder) in self.entries("audiences") {
+            let file = format!("audiences/{name}");
+            if is_folder || !name.ends_with(".yaml") {
+                self.unknown(&file, &["NAME.yaml", "NAME.test.yaml"]);
+            } else if name.ends_with(".test.yaml") {
+                stories.extend(self.yaml(&file, &stem(&file, ".test.yaml")));
+            } else {
+                audiences.extend(self.yaml(&file, &stem(&file, ".yaml")));
+            }
+        }
+        if audiences.is_empty() {
+            let none = Problem::warning(Place::new("audiences", 0, 0), "no audience is defined");
+            self.problems.push(none.hint("add one as audiences/NAME.yaml (docs/audiences.md)"));
+        }
+        (audiences, stories)
+    }
+
+    fn catalogue(&mut self, policy: &Policy, policy_text: &str, sets: &[(String, String)], audiences: &[Read]) -> Catalogue {
+        let recipients: Vec<&str> = policy.recipients.iter().map(|recipient| recipient.key.as_str()).collect();
+        let valuesets: Vec<(&str, &str)> = sets.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect();
+        let is_sensitive = |name: &str| policy.sensitive.valuesets.iter().any(|pattern| fits(pattern, name));
+        let sensitive: Vec<u16> = (0u16..).zip(sets).filter(|(_, (name, _))| is_sensitive(name)).map(|(number, _)| number).collect();
+        let written: Vec<Written> =
+            audiences.iter().map(|read| Written { stem: &read.stem, text: &read.text, document: &read.document }).collect();
+        let around = Around {
+            zone: &policy.organisation.zone,
+            recipients: &recipients,
+            times: if policy.times.spread.0 == 0 { Times::Exact } else { Times::Spread(policy.times.spread) },
+            policy: policy_text,
+            valuesets: &valuesets,
+            sensitive: &sensitive,
+        };
+        audience::read(&written, &around, &mut self.problems)
+    }
+
+    fn stories(&mut self, audiences: &[Read], files: Vec<Read>, known: &Known) -> Vec<StoryFile> {
+        let stems: Vec<&str> = audiences.iter().map(|read| read.stem.as_str()).collect();
+        for read in audiences {
+            if !files.iter().any(|story| story.stem == read.stem) {
+                let untold = Problem::warning(Place::new(read.file.as_str(), 1, 1), "no story shows what this audience does");
+                self.problems.push(untold.hint(format!("add audiences/{}.test.yaml (docs/stories.md)", read.stem)));
+            }
+        }
+        let mut stories = Vec::new();
+        for read in files {
+            if !stems.contains(&read.stem.as_str()) {
+                let hint = match did_you_mean(&read.stem, stems.iter().copied()) {
+                    Some(near) => format!("did you mean {near}.test.yaml?"),
+                    None => format!("add audiences/{}.yaml, or remove the stories", read.stem),
+                };
+                let homeless = Problem::error(Place::new(read.file.as_str(), 0, 0), format!("there is no audience `{}`", read.stem));
+                self.problems.push(homeless.hint(hint));
+            }
+            let told = story::read(&read.document, known, &mut self.problems);
+            stories.push(StoryFile { file: read.file, audience: read.stem, stories: told });
+        }
+        stories
+    }
+
+    fn yaml(&mut self, file: &str, stem: &str) -> Option<Read> {
+        let text = self.text(file, yaml::BYTES_MAX as u64)?;
+        let document = yaml::read(file, &text, &mut self.problems)?;
+        Some(Read { file: file.to_owned(), stem: stem.to_owned(), text, document })
+    }
+
+    fn text(&mut self, file: &str, most: u64) -> Option<String> {
+        match read_bounded(&self.folder.join(file), most) {
+            Ok(text) => {
+                self.sources.insert(file.to_owned(), text.clone());
+                Some(text)
+            }
+            Err(what) => {
+                self.problems.push(Problem::error(Place::new(file, 0, 0), what));
+                None
+            }
+        }
+    }
+
+    /// Names and whether each is a folder, sorted; hidden files are nobody's business. A folder that is absent is empty.
+    fn entries(&mut self, under: &str) -> Vec<(String, bool)> {
+        let path = self.folder.join(under);
+        if !under.is_empty() && !path.exists() {
+            return Vec::new();
+        }
+        let mut names = Vec::new();
+        let mut failed = |why: &std::io::Error| {
+            let place = Place::new(if under.is_empty() { self.folder.display().to_string() } else { under.to_owned() }, 0, 0);
+            self.problems.push(Problem::error(place, format!("the folder cannot be read: {}", why.kind())));
+        };
+        match std::fs::read_dir(&path) {
+            Err(why) => failed(&why),
+            Ok(entries) => {
+                for entry in entries {
+                    match entry {
+                        Err(why) => failed(&why),
+                        Ok(entry) => names.push((entry.file_name().to_string_lossy().into_owned(), entry.path().is_dir())),
+                    }
+                }
+            }
+        }
+        names.retain(|(name, _)| !name.starts_with('.'));
+        if names.len() > FILES_MAX {
+            let what = format!("{} files, more than the {FILES_MAX} that are read", names.len());
+            self.problems.push(Problem::error(Place::new(under, 0, 0), what));
+            names.clear();
+        }
+        names.sort();
+        names
+    }
+
+    fn unknown(&mut self, file: &str, known: &[&str]) {
+        let ignored = Problem::warning(Place::new(file, 0, 0), "the file is not read");
+        self.problems.push(ignored.hint(format!("what is read here: {}", known.join(", "))));
+    }
+}
+
+fn read_bounded(path: &Path, most: u64) -> Result<String, String> {
+    use std::io::Read;
+    let failed = |why: std::io::Error| format!("the file cannot be read: {}", why.kind());
+    let file = std::fs::File::open(path).map_err(failed)?;
+    let mut bytes = Vec::new();
+    // One byte more than allowed tells that there are too many, whatever the file's size claims.
+    file.take(most + 1).read_to_end(&mut bytes).map_err(failed)?;
+    if bytes.len() as u64 > most {
+        return Err(format!("the file has more than the {most} bytes that are read"));
+    }
+    String::from_utf8(bytes).map_err(|why| format!("the file is not UTF-8 at byte {}", why.utf8_error().valid_up_to()))
+}
+
+fn stem(file: &str, ending: &str) -> String {
+    let name = file.rsplit('/').next().unwrap_or(file);
+    name.strip_suffix(ending).unwrap_or(name).to_owned()
+}
+
+/// `sensitive-*`: a star stands for any text.
+fn fits(pattern: &str, name: &str) -> bool {
+    match pattern.split_once('*') {
+        None => pattern == name,
+        Some((start, rest)) => {
+            name.strip_prefix(start).is_some_and(|name| (0..=name.len()).any(|at| name.is_char_boundary(at) && fits(rest, &name[at..])))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::fits;
+
+    #[test]
+    fn a_star_stands_for_any_text() {
+        for (pattern, name, expected) in [
+            ("sensitive-*", "sensitive-hiv", true),
+            ("sensitive-*", "sensitive-", true),
+            ("sensitive-*", "mammography", false),
+            ("*-é*", "x-éy", true),
+            ("hiv", "hiv", true),
+            ("hiv", "hiv2", false),
+            ("a*b*c", "axxbyyc", true),
+            ("a*b*c", "axxc", false),
+        ] {
+            assert_eq!(fits(pattern, name), expected, "{pattern} {name}");
+        }
+    }
+}
