@@ -24,24 +24,20 @@ pub fn place_within(source: &str, scalar: &Document, line: u32, column: u32) -> 
             column += 1;
             continue;
         }
-        if passed == before {
+        let next = rest.peek().copied();
+        // An escaped line break, tab or blank is a blank of the text, not one of its solid characters.
+        let is_blank = quote == Some('"') && c == '\\' && matches!(next, Some('n' | 't' | 'r' | ' ' | '\n'));
+        if passed == before && !is_blank {
             return Place { line, column, ..scalar.place.clone() };
         }
-        let width = match (quote, c, rest.peek().copied()) {
-            (Some('\''), '\'', Some('\'')) => 2,
-            (Some('"'), '\\', Some(escaped)) => {
-                // An escaped line break, tab or blank is a blank of the text, not one of its solid characters.
-                passed -= usize::from(matches!(escaped, 'n' | 't' | 'r' | ' ' | '\n'));
-                2
+        passed += usize::from(!is_blank);
+        column += 1;
+        if matches!((quote, c, next), (Some('\''), '\'', Some('\'')) | (Some('"'), '\\', Some(_))) {
+            match rest.next() {
+                Some('\n') => (line, column) = (line + 1, 1),
+                _ => column += 1,
             }
-            _ => 1,
-        };
-        if width == 2 && rest.next() == Some('\n') {
-            (line, column) = (line + 1, 1);
-        } else {
-            column += width;
         }
-        passed += 1;
     }
     Place { line, column, ..scalar.place.clone() }
 }

@@ -188,10 +188,10 @@ mod tests {
         let expected_text = "
   the story says                       what happened
   2026-03-01T06:00Z ann entered        2026-03-01T06:00Z ann entered qualified
-! 2026-06-01T10:00Z ann exited ended   2026-06-01T10:00Z ann exited stop          the reason is stop, not ended
-! 2026-06-01T10:00Z bea updated        -                                          it did not happen
-! 2026-07-01T10:00Z ann entered        2026-07-02T11:00Z ann entered qualified    1 day 1 hour later
-! -                                    2026-08-01T10:00:05Z bea exited ended      the story does not tell of it (cause: no-longer-qualified)
+! 2026-06-01T10:00Z ann exited ended   2026-06-01T10:00Z ann exited stop         the reason is stop, not ended
+! 2026-06-01T10:00Z bea updated        -                                         it did not happen
+! 2026-07-01T10:00Z ann entered        2026-07-02T11:00Z ann entered qualified   1 day 1 hour later
+! -                                    2026-08-01T10:00:05Z bea exited ended     the story does not tell of it (cause: no-longer-qualified)
 ";
         assert_eq!(format!("\n{}", compare(&expected, &seen).expect("a difference")), expected_text);
     }
