@@ -104,7 +104,7 @@ fn problems_of_all_files_are_told_at_once_by_place() {
     let told = told(&reading);
     let starts: Vec<&str> = told.iter().map(|problem| problem.lines().next().expect("a line")).collect();
     for expected in [
-        "approvals.yaml  approvals cannot be checked yet",
+        "approvals.yaml  warning: approvals are off: no key ring is configured",
         "audiences/bad.yaml  the file is not UTF-8 at byte 3",
         "audiences/due.yml  warning: the file is not read",
         "notes.txt  warning: the file is not read",

@@ -6,13 +6,12 @@
 use super::{Candidate, CriterionId, Evidence, LatestId, RemoteId, Rule};
 use crate::key::ResourceKey;
 use crate::timeline::{self, Steps, Timeline, Truth};
-use std::borrow::Cow;
 
 /// A person's evidence as one audience may use it.
 pub struct View<'a> {
     pub evidence: &'a [(ResourceKey, Evidence)],
-    /// When the evidence at this position is withheld from the audience's recipient.
-    pub withheld: &'a dyn Fn(usize) -> Cow<'a, Timeline>,
+    /// When the evidence at this position is withheld from the audience's recipient; `None`: never.
+    pub withheld: &'a dyn Fn(usize) -> Option<Timeline>,
     /// What a broadcast resource answers; `Unknown` where it is not on file.
     pub answer: &'a dyn Fn(RemoteId, Option<ResourceKey>) -> Truth,
 }
@@ -38,18 +37,13 @@ impl View<'_> {
         for (position, (_, evidence)) in self.evidence.iter().enumerate() {
             if let Some((_, held)) = evidence.criteria.iter().find(|(criterion, _)| *criterion == id) {
                 let truth = held.settled(self.answer);
-                out.push(match self.hidden(position) {
+                out.push(match (self.withheld)(position) {
                     None => truth.clone(),
                     Some(hidden) => truth.zip(&hidden, |truth, hidden| if *hidden { truth.withheld() } else { *truth }),
                 });
             }
         }
         out
-    }
-
-    fn hidden(&self, position: usize) -> Option<Cow<'_, Timeline>> {
-        let hidden = (self.withheld)(position);
-        (hidden.constant() != Some(&false)).then_some(hidden)
     }
 
     /// Decided among all candidates. One that only may be a candidate leaves sure only what it agrees with,
@@ -68,7 +62,7 @@ impl View<'_> {
         let mut decided = Steps::always(Truth::False);
         for (candidate, position) in candidates {
             let holds = candidate.holds.settled(self.answer);
-            let told = match self.hidden(position) {
+            let told = match (self.withheld)(position) {
                 None => holds.clone(),
                 Some(hidden) => holds.zip(&hidden, |truth, hidden| if *hidden { Truth::Unknown } else { *truth }),
             };

@@ -14,8 +14,8 @@ pub struct Release {
     /// Never open for another reason than time: merged away, erased, held back, kept out by an unreadable record.
     pub barred: Option<Closed>,
     pub eligible: Timeline,
-    /// Where eligibility lacks only evidence that is withheld.
-    pub possible: Timeline,
+    /// Where it would be eligible if nothing were withheld.
+    pub unhidden: Timeline,
     /// `None` where consent permits.
     pub consent: Steps<Option<Closed>>,
     pub alive: Timeline,
@@ -138,7 +138,7 @@ impl Release {
             return Err(Closed::OptedOut);
         }
         if !self.eligible.at(at) {
-            return Err(if *self.possible.at(at) { Closed::Sensitive } else { Closed::NoLongerQualified });
+            return Err(if *self.unhidden.at(at) { Closed::Sensitive } else { Closed::NoLongerQualified });
         }
         if !self.running.at(at) {
             return Err(Closed::AudienceEnded);
@@ -167,7 +167,6 @@ impl Release {
         let mut next = Instant::END;
         let mut consider = |at: Option<Instant>| next = next.min(at.unwrap_or(Instant::END));
         consider(self.eligible.next_change(after));
-        consider(self.possible.next_change(after));
         consider(self.consent.next_change(after));
         consider(self.alive.next_change(after));
         consider(self.adult.next_change(after));
@@ -188,7 +187,7 @@ impl Release {
             let before = steps.changes().take_while(|(at, _)| *at <= until).last();
             before.map_or(Instant::BEGIN, |(at, _)| at)
         }
-        let mut latest = last(&self.eligible, until).max(last(&self.possible, until)).max(last(&self.consent, until));
+        let mut latest = last(&self.eligible, until).max(last(&self.consent, until));
         latest = latest.max(last(&self.alive, until)).max(last(&self.adult, until)).max(last(&self.running, until));
         for reach in self.channels.iter().flatten() {
             latest = latest.max(last(&reach.address, until)).max(last(&reach.permitted, until));

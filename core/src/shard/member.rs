@@ -4,6 +4,7 @@ use super::merge::Parts;
 use super::Versions;
 use crate::audience::{Channel, Evidence, Marks};
 use crate::consent::Consent;
+use crate::fhir::Version;
 use crate::fhir::patient::PatientFacts;
 use crate::key::{Person, ResourceKey};
 use crate::time::Instant;
@@ -17,6 +18,8 @@ pub struct Member {
     /// Sorted by key, as the lists below.
     pub evidence: Vec<(ResourceKey, Evidence)>,
     pub consents: Vec<(ResourceKey, Consent)>,
+    /// Versions of consents that were current once: one of them delivered again says nothing new.
+    pub superseded: Vec<(ResourceKey, Version)>,
     pub marks: Vec<(ResourceKey, Marks)>,
     /// A digest of the set of persons, for resources that are about several.
     pub shared: Vec<(ResourceKey, u64)>,
@@ -83,6 +86,9 @@ pub enum Waiting {
     Feed,
 }
 
+/// So many superseded versions of consents are remembered.
+pub const SUPERSEDED_MAX: usize = 64;
+
 /// The first byte of an encoded member.
 pub const FORMAT: u8 = 1;
 
@@ -101,6 +107,7 @@ impl Default for Member {
             patient_key: None,
             evidence: Vec::new(),
             consents: Vec::new(),
+            superseded: Vec::new(),
             marks: Vec::new(),
             shared: Vec::new(),
             suppressions: Vec::new(),

@@ -76,8 +76,8 @@ impl<'a> Desk<'a> {
         let opted_out = |channel| self.member.opted_out(&recipient.key, channel);
         Release {
             barred: self.barred(definition),
+            unhidden: self.unhidden(definition, &eligible, decision),
             eligible,
-            possible: truth.possible(),
             consent: granted.map(closed),
             alive,
             adult,
@@ -139,13 +139,26 @@ impl<'a> Desk<'a> {
     }
 
     fn eligible(&self, audience: &Audience, decision: &Steps<Decision>) -> Steps<Truth> {
-        let withheld = |position: usize| self.withheld(position, decision);
+        self.eligible_with(audience, &|position| self.withheld(position, decision))
+    }
+
+    /// Eligibility as it would be without any label: tells a withheld reason from a missing one. Costs nothing where
+    /// nothing is withheld.
+    fn unhidden(&self, audience: &Audience, eligible: &Timeline, decision: &Steps<Decision>) -> Timeline {
+        if !(0..self.evidence.len()).any(|position| self.withheld(position, decision).is_some()) {
+            return eligible.clone();
+        }
+        self.eligible_with(audience, &|_| None).sure()
+    }
+
+    fn eligible_with(&self, audience: &Audience, withheld: &dyn Fn(usize) -> Option<Timeline>) -> Steps<Truth> {
         let answer = |remote, key| self.setting.broadcast.answer(remote, key);
-        audience::eligible(&audience.members, &View { evidence: &self.evidence, withheld: &withheld, answer: &answer })
+        audience::eligible(&audience.members, &View { evidence: &self.evidence, withheld, answer: &answer })
     }
 
     /// When the evidence at `position` must not be told to the recipient: by its own marks or by those that ride on it.
-    fn withheld(&self, position: usize, decision: &Steps<Decision>) -> Cow<'static, Timeline> {
+    /// `None`: never.
+    fn withheld(&self, position: usize, decision: &Steps<Decision>) -> Option<Timeline> {
         let (key, evidence) = &self.evidence[position];
         let policy = &self.setting.definitions.policy;
         let mut loose = evidence.loose_link;
@@ -157,17 +170,18 @@ impl<'a> Desk<'a> {
         }
         let unresolved = loose && policy.sensitive.unresolved == Unresolved::Withhold;
         if unresolved || marks.iter().any(|marks| marks.sensitive || consent::withheld_by_policy(&marks.labels, policy)) {
-            return Cow::Owned(Steps::always(true));
+            return Some(Steps::always(true));
         }
         if decision.constant().is_some_and(|decision| decision.redact.is_empty()) {
-            return Cow::Owned(Steps::always(false));
+            return None;
         }
         let bare = Labels::default();
         let labels: Vec<&Labels> = match marks.is_empty() {
             true => vec![&bare],
             false => marks.iter().map(|marks| &marks.labels).collect(),
         };
-        Cow::Owned(decision.map(|decision| labels.iter().any(|labels| decision.redact.covers(labels))))
+        let hidden = decision.map(|decision| labels.iter().any(|labels| decision.redact.covers(labels)));
+        (hidden.constant() != Some(&false)).then_some(hidden)
     }
 
     fn marks_of(&self, key: ResourceKey) -> Option<&Marks> {
@@ -243,10 +257,9 @@ impl<'a> Desk<'a> {
         let mut best: Steps<Option<Offer>> = Steps::always(None);
         for (position, (_, evidence)) in self.evidence.iter().enumerate() {
             let Some((_, offers)) = evidence.values.iter().find(|(value, _)| *value == id) else { continue };
-            let hidden = self.withheld(position, decision);
-            let told = match hidden.constant() {
-                Some(false) => Cow::Borrowed(offers),
-                _ => Cow::Owned(offers.zip(&hidden, |offer, hidden| if *hidden { None } else { offer.clone() })),
+            let told = match self.withheld(position, decision) {
+                None => Cow::Borrowed(offers),
+                Some(hidden) => Cow::Owned(offers.zip(&hidden, |offer, hidden| if *hidden { None } else { offer.clone() })),
             };
             best = best.zip(&told, |best, other| match (best, other) {
                 (Some(a), Some(b)) if *pick == Pick::Latest => Some(audience::later(a.clone(), b.clone())),

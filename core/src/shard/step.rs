@@ -179,6 +179,12 @@ fn apply_put(
     }
     if let Some(consent) = consent {
         member.stale_restriction = false;
+        if !member.superseded.contains(&(put.key, put.version)) {
+            if member.superseded.len() == member::SUPERSEDED_MAX {
+                member.superseded.remove(0);
+            }
+            member.superseded.push((put.key, put.version));
+        }
         if member::place(&mut member.consents, put.key, Some((*consent).clone())).as_ref() != Some(&consent) {
             *touched = Touched::all(definitions);
         }
@@ -209,6 +215,9 @@ fn touch_linking(definitions: &Definitions, member: &Member, target: ResourceKey
 fn stale_consent(setting: &Setting, member: &mut Member, put: &Put, now: Instant, touched: &mut Touched, step: &mut Step) {
     let Some(stale) = &put.content.consent else { return };
     let policy = &setting.definitions.policy;
+    if member.superseded.contains(&(put.key, put.version)) {
+        return;
+    }
     // Deleted or moved away, there is nothing that it could restrict.
     let Some(current) = member::find(&member.consents, put.key) else { return };
     let purposes = [Purpose::TREAT, Purpose::HOPERAT, Purpose::HMARKT];
