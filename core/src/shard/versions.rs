@@ -8,6 +8,8 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Versions {
     seen: Vec<(ResourceKey, Version)>,
+    /// Those of them that were deleted or moved away. What they would carry is not known any more.
+    gone: Vec<ResourceKey>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,8 +36,22 @@ impl Versions {
         }
     }
 
+    /// Whether the resource is on file; one that is gone is not.
     pub fn knows(&self, key: ResourceKey) -> bool {
-        self.seen.binary_search_by_key(&key, |(key, _)| *key).is_ok()
+        self.seen.binary_search_by_key(&key, |(key, _)| *key).is_ok() && self.gone.binary_search(&key).is_err()
+    }
+
+    /// The resource was deleted or moved away.
+    pub fn leave(&mut self, key: ResourceKey) {
+        if let Err(place) = self.gone.binary_search(&key) {
+            self.gone.insert(place, key);
+        }
+    }
+
+    /// The resource is there. Tells whether it had been gone.
+    pub fn come_back(&mut self, key: ResourceKey) -> bool {
+        let place = self.gone.binary_search(&key);
+        place.map(|place| self.gone.remove(place)).is_ok()
     }
 
     pub fn len(&self) -> usize {
@@ -46,7 +62,8 @@ impl Versions {
         self.seen.is_empty()
     }
 
+    /// Of the resources on file.
     pub fn keys(&self) -> impl Iterator<Item = ResourceKey> {
-        self.seen.iter().map(|(key, _)| *key)
+        self.seen.iter().map(|(key, _)| *key).filter(|key| self.gone.binary_search(key).is_err())
     }
 }
