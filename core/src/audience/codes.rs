@@ -23,6 +23,9 @@ const CODED: [&str; 10] = [
     "reason",
 ];
 
+/// The elements that hold such elements in turn: a plan's activities, the parts of an observation and what it found.
+const NESTED: [&str; 5] = ["activity", "component", "valueCodeableConcept", "diagnosis", "protocolApplied"];
+
 pub struct Vocabulary {
     sets: ValueSets,
     count: u16,
@@ -64,7 +67,24 @@ impl Vocabulary {
         Ok(found)
     }
 
-    /// Whether some code at the top of the resource is in a sensitive value set.
+    /// Whether some code anywhere in the resource is in a sensitive value set: to be told of a plan is to be told of
+    /// its activities. Labels and narrative are no codes of what it is about.
+    pub fn is_sensitive_within(&self, tree: &Value) -> bool {
+        let Some(fields) = tree.as_object().filter(|_| !self.sensitive.is_empty()) else { return false };
+        fields.iter().any(|(element, value)| !["meta", "text"].contains(&element) && self.has_sensitive(value))
+    }
+
+    fn has_sensitive(&self, value: &Value) -> bool {
+        if let Some(items) = value.as_array() {
+            return items.iter().any(|item| self.has_sensitive(item));
+        }
+        let Some(fields) = value.as_object() else { return false };
+        let system = fields.iter().find(|(key, _)| *key == "system").and_then(|(_, system)| system.as_str());
+        let listed = |code| self.sensitive.iter().any(|set| self.sets.contains(*set, system, code));
+        fields.iter().any(|(key, value)| (key == "code" && value.as_str().is_some_and(listed)) || self.has_sensitive(value))
+    }
+
+    /// Whether some code is in a sensitive value set, as far as a peek shows it.
     pub fn peek_is_sensitive(&self, peek: &Peek) -> Result<bool, Unreadable> {
         if self.sensitive.is_empty() {
             return Ok(false);
@@ -76,6 +96,11 @@ impl Vocabulary {
             codings(&value, &mut |system, code| {
                 sensitive |= self.sensitive.iter().any(|set| self.sets.contains(*set, system, code));
             })?;
+        }
+        for element in NESTED {
+            if let Some(raw) = peek.element(element)? {
+                sensitive |= self.has_sensitive(&json::parse(raw)?);
+            }
         }
         Ok(sensitive)
     }

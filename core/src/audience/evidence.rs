@@ -134,7 +134,8 @@ pub fn look_at(
 ) -> Result<Look, Unreadable> {
     let Some(readers) = definitions.readers(&peek.kind) else { return Ok(Look::default()) };
     let codes = definitions.vocabulary.sets_of(tree)?;
-    let marks = Marks { labels: Labels::read(tree)?, sensitive: codes.iter().any(|set| definitions.is_sensitive(*set)) };
+    let sensitive = codes.iter().any(|set| definitions.is_sensitive(*set)) || definitions.vocabulary.is_sensitive_within(tree);
+    let marks = Marks { labels: Labels::read(tree)?, sensitive };
     let lookup = |set, system: Option<&str>, code: &str| definitions.vocabulary.contains(set, system, code);
     let reading = Reading { definitions, tree, key_of, lookup: &lookup };
     let mut evidence = Evidence {
