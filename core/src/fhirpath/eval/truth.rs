@@ -198,7 +198,7 @@ impl<'a> Eval<'a> {
         for a in &a {
             let mut found = None;
             for (number, b) in left.iter().enumerate() {
-                if compare::equivalent(a, b, self.env.zone)? {
+                if compare::equivalent(a, b, self.env.zone)?.ok_or(Stop::Undecided)? {
                     found = Some(number);
                     break;
                 }

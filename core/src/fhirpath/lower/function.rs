@@ -86,6 +86,10 @@ impl Lower<'_> {
                 _ => self.refuse(Remark::error(arguments[0].at, format!("`{name}()` needs a number, written out"))),
             },
             "ofType" | "as" | "is" => match as_type(&arguments[0]) {
+                Some(kind) if name == "ofType" => match self.type_named(&kind) {
+                    Some(kind) => self.narrow(input, kind, at),
+                    None => Typed::unknown(),
+                },
                 Some(kind) => self.typed(input, name == "is", &kind),
                 None => self.refuse(Remark::error(arguments[0].at, format!("`{name}()` needs the name of a type"))),
             },

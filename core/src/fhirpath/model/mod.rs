@@ -102,6 +102,11 @@ impl TypeId {
         false
     }
 
+    /// Whether `ofType()` keeps it: a primitive is of its own type only (a code is no string), anything else of those above it too.
+    pub fn narrows_to(self, other: TypeId) -> bool {
+        self == other || (matches!(self.class(), Class::Complex | Class::Quantity) && self.is_a(other))
+    }
+
     pub fn is_resource(self) -> bool {
         R4.named("Resource").is_some_and(|resource| self.is_a(resource))
     }
