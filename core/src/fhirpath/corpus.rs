@@ -92,7 +92,8 @@ fn every_case_of_the_suite_inside_the_subset_passes() {
 fn shared(name: &str) -> String {
     let folder = std::env::var("FOOTBRIDGE_SHARED").unwrap_or_else(|_| concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared").to_owned());
     let path = PathBuf::from(folder).join("data/fhirpath").join(name);
-    std::fs::read_to_string(&path).unwrap_or_else(|why| panic!("the FHIRPath suite is read from {}: {why}; set FOOTBRIDGE_SHARED", path.display()))
+    std::fs::read_to_string(&path)
+        .unwrap_or_else(|why| panic!("the FHIRPath suite is read from {}: {why}; set FOOTBRIDGE_SHARED", path.display()))
 }
 
 fn read_suite() -> Vec<Case> {
@@ -147,7 +148,7 @@ fn judge(case: &Case) -> Verdict {
     let zone = Zone::utc();
     let env = Env { zone: &zone, valuesets: &|_, _, _| false, remote: &|_, _| Truth::Unknown };
     let at = Instant::parse("2026-03-01T12:00:00Z").expect("instant");
-    let (values, _) = program.values_at(&resource, &env, at);
+    let values = program.values_at(&resource, &env, at);
     let (truth, _) = program.truth_at(&resource, &env, at).expect("the inputs are readable");
     match (values, &case.invalid) {
         (Err(Stop::Undecided), Some(_)) => Verdict::Passed,

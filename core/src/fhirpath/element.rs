@@ -24,6 +24,8 @@ pub struct Step {
 pub struct Key {
     pub name: &'static str,
     pub kind: TypeId,
+    /// That of the type.
+    pub class: Class,
 }
 
 /// Appends the items of a step from one object.
@@ -91,7 +93,7 @@ fn content<'a>(value: &'a Value, key: &Key) -> Result<Content<'a>, Unreadable> {
     let bad = |why| Unreadable::Element { path: key.name, why };
     let text = || value.as_str().ok_or(bad("is not a text"));
     let moment = || Moment::parse(text()?).map_err(|_| bad("is not a date of FHIR"));
-    Ok(match key.kind.class() {
+    Ok(match key.class {
         Class::Text => Content::Text(Cow::Borrowed(text()?)),
         Class::Boolean => Content::Boolean(value.as_bool().ok_or(bad("is not true or false"))?),
         Class::Integer => Content::Integer(integer(value).ok_or(bad("is not an integer"))?),
@@ -112,8 +114,10 @@ fn content<'a>(value: &'a Value, key: &Key) -> Result<Content<'a>, Unreadable> {
             Some((time, Precision::Second)) => Content::Time(time, Precision::Second),
             _ => return Err(bad("is not a time of FHIR")),
         },
-        Class::Quantity | Class::Complex if value.is_object() => Content::Complex(value),
-        Class::Quantity | Class::Complex => return Err(bad("is not an object")),
+        Class::Quantity | Class::Coding | Class::Concept | Class::Complex => match value.is_object() {
+            true => Content::Complex(value),
+            false => return Err(bad("is not an object")),
+        },
     })
 }
 

@@ -111,7 +111,9 @@ fn calculate<'a>(arithmetic: Arithmetic, a: &Item<'a>, b: &Item<'a>) -> Result<O
 fn amount<'a>(item: &Item<'a>) -> Result<Option<(Decimal, Cow<'a, str>)>, Stop> {
     Ok(match &item.content {
         Content::Quantity(value, unit) => Some((*value, unit.clone())),
-        Content::Complex(value) if item.kind.class() == Class::Quantity => element::quantity(value)?.map(|(value, unit)| (value, Cow::Borrowed(unit))),
+        Content::Complex(value) if item.kind.class() == Class::Quantity => {
+            element::quantity(value)?.map(|(value, unit)| (value, Cow::Borrowed(unit)))
+        }
         _ => return Err(Stop::Undecided),
     })
 }

@@ -50,7 +50,7 @@ impl<'a> Eval<'a> {
         let Some(Remote { kinds, program }) = self.remotes.get(number) else { return Ok(Truth::Unknown) };
         match self.contained(id)? {
             Some((kind, resource)) if kinds.iter().any(|known| known == kind) => {
-                program.truth_at(resource, self.env, self.at).map(|(truth, _)| truth).map_err(Stop::Unreadable)
+                program.truth_at(resource, self.env, self.at.get()).map(|(truth, _)| truth).map_err(Stop::Unreadable)
             }
             // Not there, or of a type of which the program does not speak.
             _ => Ok(Truth::Unknown),
@@ -115,5 +115,6 @@ fn type_and_id(reference: &str) -> Option<(&str, &str)> {
     let reference = reference.split_once("/_history/").map_or(reference, |(reference, _)| reference);
     let (rest, id) = reference.rsplit_once('/')?;
     let kind = rest.rsplit_once('/').map_or(rest, |(_, kind)| kind);
-    (kind.starts_with(|c: char| c.is_ascii_uppercase()) && kind.chars().all(|c| c.is_ascii_alphanumeric()) && !id.is_empty()).then_some((kind, id))
+    (kind.starts_with(|c: char| c.is_ascii_uppercase()) && kind.chars().all(|c| c.is_ascii_alphanumeric()) && !id.is_empty())
+        .then_some((kind, id))
 }

@@ -1,12 +1,12 @@
 //! What is true, false or unknown. Whoever asks for less reads less: `false and x` does not look at `x`.
 
 use super::{Eval, as_boolean};
+use crate::fhir::json::get;
 use crate::fhirpath::compare::{self, Compared};
+use crate::fhirpath::element;
 use crate::fhirpath::model::{Class, TypeId};
 use crate::fhirpath::node::{Node, TextTest};
 use crate::fhirpath::value::{Content, Item, Stop};
-use crate::fhirpath::{clock, element};
-use crate::fhir::json::get;
 use sonic_rs::{JsonContainerTrait, JsonValueTrait};
 
 /// Truth, or no truth because of an execution error.
@@ -111,7 +111,7 @@ impl<'a> Eval<'a> {
                 let Some(item) = self.single(input, this)? else { return Ok(None) };
                 match item.content {
                     Content::Moment(moment) => {
-                        let (truth, until) = clock::compare(&moment, *relation, *clock, self.env.zone, self.at);
+                        let (truth, until) = self.timed(node, &moment, *relation, *clock);
                         self.lower_until(until);
                         Ok(truth)
                     }
@@ -214,10 +214,10 @@ impl<'a> Eval<'a> {
     /// Of a CodeableConcept one coding is enough; one without any is in no value set.
     fn member_of(&self, item: &Item<'a>, set: u16) -> Result<Option<bool>, Stop> {
         let holds = |coding: Option<(Option<&str>, &str)>| coding.map(|(system, code)| (self.env.valuesets)(set, system, code));
-        match &item.content {
-            Content::Text(code) => Ok(Some((self.env.valuesets)(set, None, code))),
-            Content::Complex(value) if item.kind.name() == "Coding" => Ok(holds(element::coding(value)?)),
-            Content::Complex(value) if item.kind.name() == "CodeableConcept" => {
+        match (&item.content, item.kind.class()) {
+            (Content::Text(code), _) => Ok(Some((self.env.valuesets)(set, None, code))),
+            (Content::Complex(value), Class::Coding) => Ok(holds(element::coding(value)?)),
+            (Content::Complex(value), Class::Concept) => {
                 let Some(codings) = get(value, "coding")? else { return Ok(Some(false)) };
                 let Some(codings) = codings.as_array() else { return Err(element::not_a("coding", "is not a list").into()) };
                 for coding in codings.iter() {
