@@ -107,11 +107,12 @@ fn today_from(day: Date, period: Period, zone: &Zone) -> Flips {
     while let Some(earlier) = first.yesterday().ok().filter(|earlier| later(*earlier)) {
         first = earlier;
     }
-    let from = zone.start_of_day(first);
-    let steady = first.at(3, 0, 0, 0);
-    if zone.local(from.plus(Span::hours(3))) == Some(steady) {
-        return smallvec![from];
+    // Where midnight and three o'clock are three hours apart, no clock is changed between them.
+    let midnight = zone.instant(first.at(0, 0, 0, 0));
+    if zone.local(midnight) == Some(first.at(0, 0, 0, 0)) && zone.local(midnight.plus(Span::hours(3))) == Some(first.at(3, 0, 0, 0)) {
+        return smallvec![midnight];
     }
+    let from = zone.start_of_day(first);
     // The clock may be put back over midnight: the day before comes again for a while.
     if let Some(change) = zone.next_transition(from)
         && let Some(reading) = zone.local(change).filter(|reading| reading.date() < first)

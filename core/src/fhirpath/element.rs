@@ -77,12 +77,14 @@ fn each<'a>(value: &'a Value, side: Option<&'a Value>, key: &Key, out: &mut Coll
 }
 
 fn one<'a>(value: Option<&'a Value>, side: Option<&'a Value>, key: &Key, out: &mut Collection<'a>) -> Result<(), Unreadable> {
+    let written = value.is_some();
     let value = value.filter(|value| !value.is_null());
     let side = side.filter(|side| !side.is_null());
     let content = match value {
         Some(value) => content(value, key)?,
         None if side.is_some() => Content::Missing,
-        // A null holds the place of a value in a list whose other half has extensions.
+        // A null only ever holds the place beside a value or an extension.
+        None if written => return Err(Unreadable::Element { path: key.name, why: "is null" }),
         None => return Ok(()),
     };
     out.push(Item { content, kind: key.kind, side });

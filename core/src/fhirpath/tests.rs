@@ -5,6 +5,7 @@ use crate::fhir::{Unreadable, json};
 use crate::problem::Severity;
 use crate::time::{Instant, Zone};
 use crate::timeline::{Steps, Truth};
+use proptest::prelude::*;
 use sonic_rs::Value;
 
 fn sets(name: &str) -> Option<u16> {
@@ -155,6 +156,7 @@ fn what_cannot_be_read_is_said_without_its_content() {
             r#"{"deceasedBoolean":true,"deceasedDateTime":"2020-01-01"}"#,
             "unreadable: `deceasedDateTime` stands beside the same element in another type",
         ),
+        ("deceased.empty()", r#"{"deceasedBoolean":null}"#, "unreadable: `deceasedBoolean` is null"),
         ("name.exists(family = 'x')", r#"{"name":["x"]}"#, "unreadable: `name` is not an object"),
         ("maritalStatus.memberOf(%statins)", r#"{"maritalStatus":{"coding":[{"code":1}]}}"#, "unreadable: `code` is not a text"),
         ("gender = 'male' and active", r#"{"gender":"female","active":"yes"}"#, "false"),
@@ -209,7 +211,7 @@ fn resolve_asks_about_the_resource_that_is_named() {
     assert_eq!(program.remotes().len(), 1);
     assert_eq!(program.remotes()[0].kinds, ["Medication"]);
     assert_eq!(program.remotes()[0].program.elements(), ["code"]);
-    assert_eq!(program.elements(), ["medicationCodeableConcept", "medicationReference", "status"]);
+    assert_eq!(program.elements(), ["contained", "medicationCodeableConcept", "medicationReference", "status"]);
 }
 
 #[test]
@@ -221,6 +223,19 @@ fn an_unknown_look_is_not_turned_into_a_no() {
         "participant.exists(individual.resolve().ofType(Practitioner).active)",
     ] {
         assert_eq!(story("Encounter", text, of), "unknown", "{text}");
+    }
+}
+
+#[test]
+fn one_sure_answer_is_enough_whatever_the_others_hide() {
+    let text = "participant.exists(individual.resolve().ofType(Practitioner).active)";
+    let zone = chicago();
+    let remote = |_: usize, reference: Option<&str>| if reference == Some("Practitioner/2") { Truth::True } else { Truth::Unknown };
+    let env = Env { zone: &zone, valuesets: &in_set, remote: &remote };
+    for (references, expected) in [("12", Truth::True), ("21", Truth::True), ("11", Truth::Unknown), ("", Truth::False)] {
+        let list: Vec<String> = references.chars().map(|n| format!(r#"{{"individual":{{"reference":"Practitioner/{n}"}}}}"#)).collect();
+        let of = resource(&format!(r#"{{"participant":[{}]}}"#, list.join(",")));
+        assert_eq!(program("Encounter", text).truth(&of, &env), Ok(Steps::always(expected)), "{references}");
     }
 }
 
@@ -413,6 +428,69 @@ fn many_changes_are_bounded() {
     let steps = truth("ServiceRequest", "occurrence.ofType(Timing).event.where($this <= now()).count() > 600", &of).expect("readable");
     assert_eq!(steps.changes().last().map(|(_, truth)| *truth), Some(Truth::Unknown));
 }
+
+proptest! {
+    /// Words of the language in any order: compiles or is refused, and what compiles evaluates.
+    #[test]
+    fn any_words_are_compiled_or_refused(words in prop::collection::vec(prop::sample::select(WORDS.to_vec()), 0..14)) {
+        let text = words.concat();
+        if let Ok((program, _)) = compile(&text, "Procedure", &sets) {
+            let zone = chicago();
+            let env = Env { zone: &zone, valuesets: &in_set, remote: &|_, _| Truth::Unknown };
+            program.truth(&resource(MAMMOGRAM), &env).expect("a readable resource");
+            program.values(&resource(MAMMOGRAM), &env).expect("a readable resource");
+        }
+    }
+}
+
+const WORDS: [&str; 46] = [
+    "status",
+    "code",
+    ".coding",
+    ".code",
+    ".memberOf(%statins)",
+    "performed",
+    ".start",
+    ".ofType(dateTime)",
+    " as Period",
+    " is dateTime",
+    "(",
+    ")",
+    "[0]",
+    ".where(",
+    ".exists(",
+    ".all(",
+    ".first()",
+    ".resolve()",
+    "subject",
+    "location",
+    ".name",
+    " and ",
+    " or ",
+    " implies ",
+    ".not()",
+    " = ",
+    " ~ ",
+    " < ",
+    " | ",
+    " in ",
+    " + ",
+    " - ",
+    "'x'",
+    "1",
+    "1.5",
+    "3 months",
+    "2 hours",
+    "@2026-01-31",
+    "@2026-01-31T10:00:00Z",
+    "now()",
+    "today()",
+    "{}",
+    "$this",
+    "-",
+    ".count()",
+    "iif(true, ",
+];
 
 #[test]
 fn no_text_makes_compiling_panic_or_overflow() {

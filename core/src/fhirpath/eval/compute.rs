@@ -32,9 +32,8 @@ impl<'a> Eval<'a> {
             Node::Concatenate(a, b) => {
                 let mut text = String::new();
                 for side in [a, b] {
-                    match self.single(side, this)? {
-                        Some(item) => text += item.as_text().ok_or(Stop::Undecided)?,
-                        None => {}
+                    if let Some(item) = self.single(side, this)? {
+                        text += item.as_text().ok_or(Stop::Undecided)?;
                     }
                 }
                 Ok(Some(Item::text(text)))

@@ -28,8 +28,10 @@ pub struct Eval<'a> {
     /// The first instant after `at` at which anything that was looked at may change.
     pub until: Cell<Instant>,
     /// Comparisons with the clock that were worked out: evaluation at the next instant meets them again.
-    passages: RefCell<SmallVec<[(&'a Node, Moment, Passage); 2]>>,
+    passages: RefCell<Passages<'a>>,
 }
+
+type Passages<'a> = SmallVec<[(&'a Node, Moment, Passage); 2]>;
 
 /// A list of a thousand dates is not remembered.
 const PASSAGES_MAX: usize = 32;

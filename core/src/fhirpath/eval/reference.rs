@@ -7,11 +7,15 @@ use crate::fhirpath::node::{Fold, Node};
 use crate::fhirpath::program::Remote;
 use crate::fhirpath::value::{Collection, Content, Item, Stop};
 use crate::timeline::Truth;
+use smallvec::SmallVec;
 use sonic_rs::{JsonContainerTrait, JsonValueTrait, Value};
 
+/// The text of each reference, with the Reference itself.
+type Texts<'a> = SmallVec<[(Option<&'a str>, &'a Value); 2]>;
+
 impl<'a> Eval<'a> {
-    fn texts(&self, input: &'a Node, this: &Item<'a>) -> Result<smallvec::SmallVec<[(Option<&'a str>, &'a Value); 2]>, Stop> {
-        let mut out = smallvec::SmallVec::new();
+    fn texts(&self, input: &'a Node, this: &Item<'a>) -> Result<Texts<'a>, Stop> {
+        let mut out = Texts::new();
         for item in &self.items(input, this)? {
             if let Content::Complex(value) = item.content {
                 out.push((text(value, "reference")?, value));

@@ -38,23 +38,9 @@ impl<'a> Eval<'a> {
             }),
             Node::Not(inner) => Ok(self.truth(inner, this)?.map(|value| !value)),
             Node::Exists(input, None) => Ok(Some(!self.items(input, this)?.is_empty())),
-            Node::Exists(input, Some(criteria)) => {
-                for item in &self.items(input, this)? {
-                    if self.truth(criteria, item)? == Some(true) {
-                        return Ok(Some(true));
-                    }
-                }
-                Ok(Some(false))
-            }
+            Node::Exists(input, Some(criteria)) => self.some(input, criteria, this, true),
             Node::IsEmpty(input) => Ok(Some(self.items(input, this)?.is_empty())),
-            Node::All(input, criteria) => {
-                for item in &self.items(input, this)? {
-                    if self.truth(criteria, item)? != Some(true) {
-                        return Ok(Some(false));
-                    }
-                }
-                Ok(Some(true))
-            }
+            Node::All(input, criteria) => Ok(self.some(input, criteria, this, false)?.map(|found| !found)),
             Node::AllTrue(input) => self.booleans(input, this, false).map(|found| Some(!found)),
             Node::AnyTrue(input) => self.booleans(input, this, true).map(Some),
             Node::HasValue(input) => {
@@ -128,6 +114,20 @@ impl<'a> Eval<'a> {
             Node::Empty => Ok(None),
             _ => as_boolean(&self.items(node, this)?),
         }
+    }
+
+    /// Whether some item passes the test (`passes`), or fails it. One that does decides, whatever an execution error hides of others.
+    fn some(&self, input: &'a Node, criteria: &'a Node, this: &Item<'a>, passes: bool) -> Result<Option<bool>, Stop> {
+        let mut undecided = false;
+        for item in &self.items(input, this)? {
+            match self.truth(criteria, item) {
+                Ok(answer) if (answer == Some(true)) == passes => return Ok(Some(true)),
+                Ok(_) => {}
+                Err(Stop::Undecided) => undecided = true,
+                Err(why @ Stop::Unreadable(_)) => return Err(why),
+            }
+        }
+        if undecided { Err(Stop::Undecided) } else { Ok(Some(false)) }
     }
 
     fn settled(&self, node: &'a Node, this: &Item<'a>) -> Result<Kleene, Stop> {
