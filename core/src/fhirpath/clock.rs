@@ -285,7 +285,7 @@ mod tests {
 
     fn check(moment: &Moment, relation: Relation, clock: Clock, zone: &Zone, around: &[i64]) {
         let flips = instants(moment, relation, clock, zone);
-        assert!(flips.len() <= 9, "{flips:?}");
+        assert!(flips.len() <= 24, "{flips:?}");
         let mut samples: Vec<Instant> = flips.iter().flat_map(|flip| [flip.minus(Span(1)), *flip, flip.tick()]).collect();
         let middle = flips.first().copied().unwrap_or(Instant::from_micros(1_500_000_000_000_000));
         samples.extend(around.iter().map(|offset| middle.plus(Span(*offset))));
@@ -369,6 +369,31 @@ mod tests {
             let reading = zone.local(threshold).expect("a real instant");
             let middle = zone.instant(DateTime::from_parts(period.negated().add_to_date(reading.date()).expect("a day"), reading.time()));
             prop_assert_eq!(now_from(threshold, period, &zone), search(threshold, period, &zone, middle));
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(3000))]
+
+        /// The clock is changed within hours of the threshold, or of where the way back from it leads, or of both.
+        #[test]
+        fn clock_changes_on_either_side_are_seen(
+            zone in zones(), from in 0i64..2_000_000_000, offset in -10_800i64..10_800, micros in 0i64..2, minutes in 0u8..3,
+            period in prop_oneof![(-800i32..800).prop_map(Period::days), (-60i32..60).prop_map(Period::months), (-6i32..6).prop_map(|n| Period::days(364 * n))],
+            at_source in any::<bool>(), relation in prop::sample::select(RELATIONS.to_vec()),
+        ) {
+            let zone = Zone::named(zone).expect("zone");
+            let change = zone.next_transition(Instant::from_micros(from * 1_000_000)).unwrap_or(Instant::from_micros(0));
+            // Whole half hours meet the edges of a gap.
+            let seconds = if minutes == 0 { offset } else { offset / 1800 * 1800 };
+            let near = change.plus(Span(seconds * 1_000_000 - micros));
+            let threshold = if at_source { moved(near, period, &zone) } else { near };
+            let local = Zone::utc().local(threshold).expect("a real instant");
+            let moment = Moment { local, precision: Precision::Second, offset: Some(0) };
+            let around: Vec<i64> = (-60..60).map(|n| n * 600_000_000 + 1).collect();
+            check(&moment, relation, Clock::Now(period), &zone, &around);
+            let day = Moment::day(zone.local(threshold).expect("a real instant").date());
+            check(&day, relation, Clock::Today(period), &zone, &around);
         }
     }
 
