@@ -284,14 +284,14 @@ mod tests {
     }
 
     fn check(moment: &Moment, relation: Relation, clock: Clock, zone: &Zone, around: &[i64]) {
-        let flips = instants(moment, relation, clock, zone);
+        let (flips, passage) = (instants(moment, relation, clock, zone), Passage::of(moment, relation, clock, zone));
         assert!(flips.len() <= 24, "{flips:?}");
         let mut samples: Vec<Instant> = flips.iter().flat_map(|flip| [flip.minus(Span(1)), *flip, flip.tick()]).collect();
         let middle = flips.first().copied().unwrap_or(Instant::from_micros(1_500_000_000_000_000));
         samples.extend(around.iter().map(|offset| middle.plus(Span(*offset))));
         samples.extend([-40_000, -400, -10, 10, 400, 40_000].map(|days| middle.plus(Span::days(days))));
         for at in samples.into_iter().filter(|at| zone.local(*at).is_some_and(|reading| (1000..9000).contains(&reading.year()))) {
-            let (truth, until) = compare(moment, relation, clock, zone, at);
+            let (truth, until) = passage.at(at);
             assert_eq!(truth, naive(moment, relation, clock, zone, at), "{moment:?} {relation:?} {clock:?} {zone:?} at {at}");
             assert_eq!(Some(&until), flips.iter().find(|flip| **flip > at).or(Some(&Instant::END)), "until at {at}");
         }
