@@ -1,11 +1,11 @@
 //! Which version of each resource a member has seen: 16 bytes a resource, kept apart from the member's state.
 
+use super::member::{BadState, FORMAT};
 use crate::fhir::Version;
 use crate::key::ResourceKey;
-use serde::{Deserialize, Serialize};
 
 /// Sorted by key. A deleted or moved resource keeps its entry, so that a late older version stays refused.
-#[derive(Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Default, PartialEq)]
 pub struct Versions {
     seen: Vec<(ResourceKey, Version)>,
     /// Those of them that were deleted or moved away. What they would carry is not known any more.
@@ -60,6 +60,39 @@ impl Versions {
 
     pub fn is_empty(&self) -> bool {
         self.seen.is_empty()
+    }
+
+    /// 16 bytes an entry, after one byte of format and the few that are gone, counted.
+    pub fn encode(&self) -> Vec<u8> {
+        let mut out = Vec::with_capacity(5 + 8 * self.gone.len() + 16 * self.seen.len());
+        out.push(FORMAT);
+        let gone = u32::try_from(self.gone.len()).expect("a member's resources fit into memory, and 32 bits count them");
+        out.extend(gone.to_le_bytes());
+        for key in &self.gone {
+            out.extend(key.as_u64().to_le_bytes());
+        }
+        for (key, version) in &self.seen {
+            out.extend(key.as_u64().to_le_bytes());
+            out.extend(version.0.to_le_bytes());
+        }
+        out
+    }
+
+    pub fn decode(bytes: &[u8]) -> Result<Versions, BadState> {
+        let rest = match bytes.split_first() {
+            None => return Err(BadState::Empty),
+            Some((&FORMAT, rest)) => rest,
+            Some((other, _)) => return Err(BadState::Format(*other)),
+        };
+        let word = |bytes: &[u8]| u64::from_le_bytes(bytes.try_into().expect("eight bytes"));
+        let (count, rest) = rest.split_first_chunk::<4>().ok_or(BadState::Damaged)?;
+        let length = usize::try_from(u32::from_le_bytes(*count)).ok().and_then(|count| count.checked_mul(8)).ok_or(BadState::Damaged)?;
+        let (gone, seen) = rest.split_at_checked(length).ok_or(BadState::Damaged)?;
+        let gone: Vec<_> = gone.chunks_exact(8).map(|key| ResourceKey::from_u64(word(key))).collect();
+        let entry = |entry: &[u8]| (ResourceKey::from_u64(word(&entry[..8])), Version(word(&entry[8..]).cast_signed()));
+        let entries: Vec<_> = seen.chunks_exact(16).map(entry).collect();
+        let whole = seen.len() % 16 == 0 && entries.is_sorted_by(|a, b| a.0 < b.0) && gone.is_sorted_by(|a, b| a < b);
+        if whole { Ok(Versions { seen: entries, gone }) } else { Err(BadState::Damaged) }
     }
 
     /// Of the resources on file.

@@ -25,7 +25,8 @@ impl Lower<'_> {
     pub fn call(&mut self, input: Option<&Expr>, name: &str, arguments: &[Expr], at: Spot, scope: &Scope, position: Position) -> Typed {
         if name == "now" || name == "today" {
             let hint = "write it as `PATH > now() - 12 months` or `PATH <= today()`";
-            return self.refuse(Remark::error(at, format!("`{name}()` can only be compared, with an amount added or taken away")).hint(hint));
+            return self
+                .refuse(Remark::error(at, format!("`{name}()` can only be compared, with an amount added or taken away")).hint(hint));
         }
         let Some((least, most)) = arity(name) else { return self.unknown_function(name, at) };
         if arguments.len() < least || arguments.len() > most {
@@ -86,6 +87,10 @@ impl Lower<'_> {
                 _ => self.refuse(Remark::error(arguments[0].at, format!("`{name}()` needs a number, written out"))),
             },
             "ofType" | "as" | "is" => match as_type(&arguments[0]) {
+                Some(kind) if name == "ofType" => match self.type_named(&kind) {
+                    Some(kind) => self.narrow(input, kind, at),
+                    None => Typed::unknown(),
+                },
                 Some(kind) => self.typed(input, name == "is", &kind),
                 None => self.refuse(Remark::error(arguments[0].at, format!("`{name}()` needs the name of a type"))),
             },
@@ -137,6 +142,9 @@ impl Lower<'_> {
         let (Kind::Text(url), Some(kind)) = (&url.kind, R4.named("Extension")) else {
             return self.refuse(Remark::error(at, "extension() needs an address in quotes").hint("write extension('http://…')"));
         };
+        if matches!(input.node, Node::This | Node::Resource) && input.types == self.root {
+            self.elements.insert("extension");
+        }
         Typed { types: Types::from_slice(&[kind]), many: true, node: Node::Extension(input.part(), url.clone(), kind) }
     }
 
@@ -165,7 +173,11 @@ impl Lower<'_> {
     fn text(&mut self, input: Typed, name: &str, arguments: &[Expr], at: Spot, scope: &Scope) -> Typed {
         if !input.any_class(|class| class == Class::Text) {
             let what = format!("`{name}()` needs a text, not {}", names(&input.types));
-            let hint = if name == "contains" { "for a collection write `COLLECTION contains VALUE`" } else { "go on to an element that is a text" };
+            let hint = if name == "contains" {
+                "for a collection write `COLLECTION contains VALUE`"
+            } else {
+                "go on to an element that is a text"
+            };
             return self.refuse(Remark::error(at, what).hint(hint));
         }
         let function = match name {
@@ -239,11 +251,11 @@ impl Lower<'_> {
 /// The least and the most arguments of a function that there is.
 fn arity(name: &str) -> Option<(usize, usize)> {
     Some(match name {
-        "empty" | "not" | "allTrue" | "anyTrue" | "hasValue" | "count" | "distinct" | "first" | "last" | "single" | "tail" | "lower" | "upper"
-        | "trim" | "length" => (0, 0),
+        "empty" | "not" | "allTrue" | "anyTrue" | "hasValue" | "count" | "distinct" | "first" | "last" | "single" | "tail" | "lower"
+        | "upper" | "trim" | "length" => (0, 0),
         "exists" => (0, 1),
-        "where" | "select" | "all" | "skip" | "take" | "ofType" | "as" | "is" | "combine" | "extension" | "memberOf" | "startsWith" | "endsWith"
-        | "contains" | "matches" => (1, 1),
+        "where" | "select" | "all" | "skip" | "take" | "ofType" | "as" | "is" | "combine" | "extension" | "memberOf" | "startsWith"
+        | "endsWith" | "contains" | "matches" => (1, 1),
         "substring" => (1, 2),
         "iif" => (2, 3),
         _ => return None,

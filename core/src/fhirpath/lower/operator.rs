@@ -32,7 +32,7 @@ fn family(kind: TypeId) -> Family {
         Class::Date | Class::DateTime | Class::Instant => Family::Moment,
         Class::Time => Family::Time,
         Class::Quantity => Family::Quantity,
-        Class::Complex => Family::Complex,
+        Class::Coding | Class::Concept | Class::Complex => Family::Complex,
     }
 }
 
@@ -124,7 +124,9 @@ impl Lower<'_> {
             let hint = match (family(a.types[0]), family(b.types[0])) {
                 (Family::Moment, Family::Text) | (Family::Text, Family::Moment) => "write a date as @2026-01-31",
                 (Family::Complex, Family::Text) => "go on to the element that holds the text or code",
-                (Family::Quantity, Family::Number) | (Family::Number, Family::Quantity) => "write a unit beside the number, or `.value` of the quantity",
+                (Family::Quantity, Family::Number) | (Family::Number, Family::Quantity) => {
+                    "write a unit beside the number, or `.value` of the quantity"
+                }
                 _ => "compare values of one kind",
             };
             self.remarks.push(Remark::error(at, what).hint(hint));
@@ -239,13 +241,15 @@ fn read_clock(expr: &Expr) -> Result<Clock, Remark> {
         _ => (expr, None),
     };
     let Kind::Call(_, name, _) = &base.kind else {
-        return Err(Remark::error(expr.at, "now() and today() can be moved by one amount only").hint("write it as one amount, as 14 months"));
+        return Err(
+            Remark::error(expr.at, "now() and today() can be moved by one amount only").hint("write it as one amount, as 14 months")
+        );
     };
     let period = match amount {
         None => Period::default(),
         Some((op, amount)) => {
             let Kind::Quantity(value, unit) = &amount.kind else {
-                let hint = "write an amount with a unit, as `now() - 27 months`; move an element on its own side: `period.start + 3 months < now()`";
+                let hint = "write the element alone on the other side: `birthDate <= today() - 50 years`";
                 return Err(Remark::error(amount.at, "now() and today() can be moved by a written amount only").hint(hint));
             };
             let period = amount_of(*value, unit, amount.at)?;

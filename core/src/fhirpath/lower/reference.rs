@@ -35,23 +35,27 @@ fn split(expr: &Expr) -> Option<(Expr, &Expr, Option<&str>)> {
     if matches!(&expr.kind, Kind::Call(_, name, _) if name == "is") && resolve_call(inner).is_some() {
         return None;
     }
-    let mut rest = expr.clone();
     let (replaced, reference, narrowed) = match resolve_call(inner) {
         Some((reference, at)) => {
             let narrowed = match &expr.kind {
                 Kind::Typed(_, false, TypeName { name, .. }) => Some(name.as_str()),
-                Kind::Call(_, name, arguments) if name == "ofType" || name == "as" => match arguments.first().map(|argument| &argument.kind) {
-                    Some(Kind::Member(_, name)) => Some(name.as_str()),
-                    _ => None,
-                },
+                Kind::Call(_, name, arguments) if name == "ofType" || name == "as" => {
+                    match arguments.first().map(|argument| &argument.kind) {
+                        Some(Kind::Member(_, name)) => Some(name.as_str()),
+                        _ => None,
+                    }
+                }
                 _ => None,
             };
             (Expr { kind: Kind::This, at, depth: 1 }, reference, narrowed)
         }
         None => split(inner)?,
     };
+    let mut rest = expr.clone();
     match &mut rest.kind {
-        Kind::Member(Some(input), _) | Kind::Call(Some(input), ..) | Kind::Index(input, _) | Kind::Typed(input, false, _) => **input = replaced,
+        Kind::Member(Some(input), _) | Kind::Call(Some(input), ..) | Kind::Index(input, _) | Kind::Typed(input, false, _) => {
+            **input = replaced
+        }
         // `before` found an input, so it is one of these.
         _ => return None,
     }
@@ -101,8 +105,10 @@ impl Lower<'_> {
         let Some(input) = self.references(reference, at, scope) else { return Typed::unknown() };
         let Some(kind) = self.type_named(name) else { return Typed::unknown() };
         if !kind.is_resource() {
-            return self.refuse(Remark::error(name.at, format!("a reference never leads to a {}", kind.name())).hint("write a type of resource"));
+            return self
+                .refuse(Remark::error(name.at, format!("a reference never leads to a {}", kind.name())).hint("write a type of resource"));
         }
+        self.elements.insert("contained");
         Typed::boolean(Node::LeadsTo(input.part(), kind.name()))
     }
 
@@ -151,6 +157,7 @@ impl Lower<'_> {
             let hint = "end it in memberOf(%…) or where(…).exists()";
             return self.refuse(Remark::error(whole.at, "what follows resolve() must be a yes or a no").hint(hint));
         }
+        self.elements.insert("contained");
         self.valuesets.extend(lower.valuesets.iter().copied());
         let fold = match &rest.kind {
             Kind::Call(_, name, _) if name == "exists" || name == "anyTrue" => Fold::Any,
