@@ -20,7 +20,8 @@ fn told(name: &str, audience: &str, resources: &[Value]) -> Vec<(String, String,
     let text = String::from_utf8(output.stdout).expect("UTF-8");
     let events = text.lines().map(|line| serde_json::from_str::<Value>(line).expect("JSON")["data"].take());
     let field = |event: &Value, name: &str| event[name].as_str().map(str::to_owned);
-    let named = |event: &Value| (field(event, "status").expect("a status"), field(event, "effective").expect("an instant"), field(event, "until"));
+    let named =
+        |event: &Value| (field(event, "status").expect("a status"), field(event, "effective").expect("an instant"), field(event, "until"));
     events.filter(|event| event["audience"] == audience).map(|event| named(&event)).collect()
 }
 
