@@ -212,7 +212,7 @@ impl Chart<'_> {
 
     /// A joint complaint for some; whether the patient is one who may sign an authorization.
     fn joint_pain(&mut self, number: usize) -> bool {
-        if number % 3 != 1 {
+        if number % 2 != 1 {
             return false;
         }
         let at = self.window.throw(&mut self.dice, 500);
@@ -361,9 +361,9 @@ impl Chart<'_> {
             }
             self.add("vaccine", vaccine);
         }
-        if self.dice.percent(25) {
+        if self.dice.percent(55) {
             let at = self.window.throw(&mut self.dice, 900);
-            let code = *self.dice.pick(&["24623002", "24623002", "24623002", "71651007", "27865001", "52734007"]);
+            let code = *self.dice.pick(&["24623002", "24623002", "24623002", "24623002", "24623002", "71651007", "71651007", "27865001", "52734007"]);
             let mut procedure = json!({
                 "resourceType": "Procedure", "status": *self.dice.pick(&["completed", "completed", "preparation"]), "subject": self.subject(),
                 "code": { "coding": [{ "system": "http://snomed.info/sct", "code": code }] }, "performedDateTime": at.to_string(),
