@@ -98,6 +98,7 @@ impl Audience {
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum Out {
     NoPatient,
+    Merged,
     Dead,
     Denied,
     NoAuthorization,
@@ -118,7 +119,10 @@ impl Asked<'_> {
     /// Whether the patient is a member now.
     pub fn member(&self, audience: Audience) -> Result<(), Out> {
         let patient = self.chart.patient().ok_or(Out::NoPatient)?;
-        if !self.alive(patient) {
+        if self.chart.merged_away {
+            return Err(Out::Merged);
+        }
+        if !self.alive(patient) || !self.chart.olds.iter().all(|old| self.alive(old)) {
             return Err(Out::Dead);
         }
         let says = gate::decide(self.chart, audience.purpose(), self.clock);

@@ -55,6 +55,8 @@ pub struct World {
     histories: HashMap<Key, Vec<Record>>,
     /// All resources that ever were about a patient.
     charts: BTreeMap<String, BTreeSet<Key>>,
+    /// Patients that name another one, as old or as new, in some version.
+    linked: BTreeSet<String>,
 }
 
 /// A resource on file.
@@ -67,6 +69,10 @@ pub struct Live<'w> {
 
 pub struct Chart<'w> {
     pub live: Vec<Live<'w>>,
+    /// Patients that were merged into this one: their records count, but for what they are themselves.
+    pub olds: Vec<&'w Value>,
+    /// Another patient stands for this one.
+    pub merged_away: bool,
 }
 
 impl<'w> Chart<'w> {
@@ -85,7 +91,7 @@ impl<'w> Chart<'w> {
 
 impl World {
     pub fn new(from: Timestamp, until: Timestamp) -> World {
-        World { from, until, histories: HashMap::new(), charts: BTreeMap::new() }
+        World { from, until, histories: HashMap::new(), charts: BTreeMap::new(), linked: BTreeSet::new() }
     }
 
     pub fn patients(&self) -> impl Iterator<Item = &str> {
@@ -140,6 +146,9 @@ impl World {
                 each_coding(value, &mut |system, code| sensitive |= vocabulary.is_sensitive(system, code));
             }
         }
+        if key.0 == "Patient" && !list(&body, "link").is_empty() {
+            self.linked.insert(key.1.clone());
+        }
         if let Some(owner) = &owner {
             self.charts.entry(owner.clone()).or_default().insert(key.clone());
         }
@@ -162,6 +171,42 @@ impl World {
 
     /// What is on file about `patient` when all that arrived up to `now` has been read.
     pub fn chart(&self, patient: &str, arrival: Arrival, now: Timestamp) -> Chart<'_> {
+        let mut chart = Chart { live: self.own(patient, arrival, now), olds: Vec::new(), merged_away: false };
+        let merges = self.merges(arrival, now);
+        chart.merged_away = merges.iter().any(|(old, _)| *old == patient);
+        let mut open = vec![patient];
+        while let Some(survivor) = open.pop() {
+            for (old, _) in merges.iter().filter(|(_, new)| *new == survivor) {
+                for live in self.own(old, arrival, now) {
+                    match live.key.0.as_str() {
+                        "Patient" => chart.olds.push(live.body),
+                        _ => chart.live.push(live),
+                    }
+                }
+                open.push(old);
+            }
+        }
+        chart
+    }
+
+    /// Old and new of each merge that holds now, said by either side.
+    fn merges(&self, arrival: Arrival, now: Timestamp) -> BTreeSet<(&str, &str)> {
+        let mut out = BTreeSet::new();
+        for patient in &self.linked {
+            let newest = self.newest(&("Patient".to_owned(), patient.clone()), arrival, now);
+            for link in newest.and_then(|record| record.body.as_ref()).map_or(&[][..], |body| list(body, "link")) {
+                let other = text(link, "other.reference").and_then(|text| text.strip_prefix("Patient/")).expect("a link names a patient");
+                match text(link, "type") {
+                    Some("replaced-by") => _ = out.insert((patient.as_str(), other)),
+                    Some("replaces") => _ = out.insert((other, patient.as_str())),
+                    _ => {}
+                }
+            }
+        }
+        out
+    }
+
+    fn own(&self, patient: &str, arrival: Arrival, now: Timestamp) -> Vec<Live<'_>> {
         let mut live = Vec::new();
         for key in &self.charts[patient] {
             let Some(record) = self.newest(key, arrival, now) else { continue };
@@ -171,7 +216,7 @@ impl World {
                 live.push(Live { key, body, sensitive: record.sensitive, links: &record.links });
             }
         }
-        Chart { live }
+        live
     }
 
     fn newest(&self, key: &Key, arrival: Arrival, now: Timestamp) -> Option<&Record> {

@@ -173,6 +173,25 @@ impl Chart<'_> {
         }
         let mut version = resource.clone();
         let mut at = made.max(window.from);
+        // Merged with a neighbour, as one side of the two says it.
+        let side = match number % 22 {
+            11 => Some("replaced-by"),
+            17 => Some("replaces"),
+            _ => None,
+        };
+        if let Some(side) = side {
+            at = later(at, 400, dice);
+            version["meta"]["lastUpdated"] = json!(at.to_string());
+            version["link"] = json!([{ "other": { "reference": format!("Patient/{}", self.neighbour) }, "type": side }]);
+            self.later.push(version.clone());
+            if dice.percent(40) {
+                // A mistake: taken back.
+                at = later(at, 200, dice);
+                version["meta"]["lastUpdated"] = json!(at.to_string());
+                version.as_object_mut().expect("an object").remove("link");
+                self.later.push(version.clone());
+            }
+        }
         for _ in 0..3 {
             if !dice.percent(35) {
                 break;
@@ -363,7 +382,9 @@ impl Chart<'_> {
         }
         if self.dice.percent(55) {
             let at = self.window.throw(&mut self.dice, 900);
-            let code = *self.dice.pick(&["24623002", "24623002", "24623002", "24623002", "24623002", "71651007", "71651007", "27865001", "52734007"]);
+            let code = *self
+                .dice
+                .pick(&["24623002", "24623002", "24623002", "24623002", "24623002", "71651007", "71651007", "27865001", "52734007"]);
             let mut procedure = json!({
                 "resourceType": "Procedure", "status": *self.dice.pick(&["completed", "completed", "preparation"]), "subject": self.subject(),
                 "code": { "coding": [{ "system": "http://snomed.info/sct", "code": code }] }, "performedDateTime": at.to_string(),

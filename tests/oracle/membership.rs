@@ -206,7 +206,9 @@ fn compare_all(arrival: Arrival) {
             assert!(findings.outs.contains_key(&(audience, out)), "nobody is out of {} for {out:?}", audience.name());
         }
     }
-    assert!(findings.outs.contains_key(&(Audience::JointPain, Out::NoAuthorization)));
+    for out in [Out::NoAuthorization, Out::Merged] {
+        assert!(findings.outs.contains_key(&(Audience::JointPain, out)), "nobody is out for {out:?}");
+    }
     for audience in [Audience::Mammogram, Audience::Missed, Audience::Portal, Audience::JointPain] {
         assert!(findings.outs.contains_key(&(audience, Out::Unreachable)), "everybody in {} has an address", audience.name());
     }
