@@ -146,6 +146,11 @@ impl<'a> Peek<'a> {
         Ok(self.find(name, "an element that a definition reads")?.map(|(start, end)| &self.bytes[start..end]))
     }
 
+    /// Every top-level element, with its bytes, as they stand.
+    pub fn elements(&self) -> impl Iterator<Item = (&'a [u8], &'a [u8])> {
+        self.members.iter().map(|member| (member.key, &self.bytes[member.start as usize..member.end as usize]))
+    }
+
     fn find(&self, name: &str, called: &'static str) -> Result<Option<(usize, usize)>, Unreadable> {
         let mut found = None;
         for Member { key, start, end } in &self.members {

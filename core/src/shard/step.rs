@@ -13,6 +13,7 @@ use crate::consent::{self, Purpose, Question};
 use crate::gate::Closed;
 use crate::key::{Person, ResourceKey};
 use crate::time::Instant;
+use smallvec::smallvec;
 
 /// When a step happens, and what may not be told then.
 pub struct Moment<'a> {
@@ -243,7 +244,7 @@ fn claim(person: Person, member: &mut Member, accepted: Accepted, put: &Put, sta
     if before != digest {
         member::place(&mut member.shared, put.key, digest);
     }
-    let persons = if alone { vec![person] } else { put.shared.clone() };
+    let persons = if alone { smallvec![person] } else { put.shared.iter().copied().collect() };
     step.claims.push(Claim { resource: put.key, version: put.version, stamp, persons });
 }
 
