@@ -10,18 +10,8 @@ use smallvec::SmallVec;
 use sonic_rs::{JsonContainerTrait, JsonValueTrait, Value};
 
 /// The elements whose codes say what a resource is about.
-const CODED: [&str; 10] = [
-    "code",
-    "vaccineCode",
-    "medicationCodeableConcept",
-    "medication",
-    "type",
-    "class",
-    "serviceType",
-    "category",
-    "reasonCode",
-    "reason",
-];
+const CODED: [&str; 10] =
+    ["code", "vaccineCode", "medicationCodeableConcept", "medication", "type", "class", "serviceType", "category", "reasonCode", "reason"];
 
 pub struct Vocabulary {
     sets: ValueSets,

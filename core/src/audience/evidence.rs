@@ -111,12 +111,7 @@ impl Marks {
 ///
 /// Costs a peek where no reader can be interested. An element that some definition reads and that is unreadable
 /// is an error; the caller then keeps [`unknown`] in its place.
-pub fn look(
-    definitions: &Definitions,
-    peek: &Peek,
-    body: &[u8],
-    key_of: &dyn Fn(&str) -> Option<ResourceKey>,
-) -> Result<Look, Unreadable> {
+pub fn look(definitions: &Definitions, peek: &Peek, body: &[u8], key_of: &dyn Fn(&str) -> Option<ResourceKey>) -> Result<Look, Unreadable> {
     let Some(readers) = definitions.readers(&peek.kind) else { return Ok(Look::default()) };
     if !peek.security && !readers.may_matter(definitions, peek)? {
         return Ok(Look::default());
@@ -264,8 +259,15 @@ impl<'a> Reading<'a> {
 
 /// The elements that carry the time of the data, most exact first (consent rule C6 reads them).
 const TIMES: [&str; 9] = [
-    "effectiveDateTime", "effectivePeriod", "performedDateTime", "performedPeriod", "occurrenceDateTime", "period",
-    "onsetDateTime", "authoredOn", "recordedDate",
+    "effectiveDateTime",
+    "effectivePeriod",
+    "performedDateTime",
+    "performedPeriod",
+    "occurrenceDateTime",
+    "period",
+    "onsetDateTime",
+    "authoredOn",
+    "recordedDate",
 ];
 
 fn time_of(tree: &Value, zone: &crate::time::Zone) -> Result<Option<(Instant, Instant)>, Unreadable> {

@@ -21,8 +21,8 @@ mod window;
 
 pub use codes::Vocabulary;
 pub use definition::*;
-pub use digest::definition as fingerprint;
 pub use definitions::{Definitions, Readers, Uses};
+pub use digest::definition as fingerprint;
 pub use eligibility::{View, eligible};
 pub use evidence::{Candidate, Evidence, Facet, Held, Look, Marks, REMOTES_MAX, answers, look, look_at, unknown};
 pub use offer::{Offer, Order, later};

@@ -124,7 +124,11 @@ impl Lexer {
                     _ => {
                         // Names of value sets are often written with hyphens: `%sensitive-hiv` is one name.
                         let name = self.take_while(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-');
-                        if name.is_empty() { Err(Remark::error(at, "`%` without a name").hint("write %NAME")) } else { Ok(Token::External(name)) }
+                        if name.is_empty() {
+                            Err(Remark::error(at, "`%` without a name").hint("write %NAME"))
+                        } else {
+                            Ok(Token::External(name))
+                        }
                     }
                 }
             }
@@ -202,9 +206,9 @@ impl Lexer {
             self.bump();
             let text = self.take_while(|c| c.is_ascii_digit() || c == ':');
             let text = text + &self.fraction();
-            return time(&text).map(|(time, precision)| Token::Time(time, precision)).ok_or_else(|| {
-                Remark::error(at, "not a time").hint("write it as @T08:30 or @T08:30:00")
-            });
+            return time(&text)
+                .map(|(time, precision)| Token::Time(time, precision))
+                .ok_or_else(|| Remark::error(at, "not a time").hint("write it as @T08:30 or @T08:30:00"));
         }
         let mut text = self.take_while(|c| c.is_ascii_digit() || c == '-');
         let mut timed = false;

@@ -229,7 +229,9 @@ impl Parser {
             Token::External(name) => Kind::External(name),
             Token::Special(name) if name == "this" => Kind::This,
             Token::Special(name) => {
-                return Err(Remark::error(at, format!("`${name}` is not supported")).hint("only `$this` is; write an indexer or first(), last()"));
+                return Err(
+                    Remark::error(at, format!("`${name}` is not supported")).hint("only `$this` is; write an indexer or first(), last()")
+                );
             }
             other => return Err(Remark::error(at, format!("expected a value or a path, found {}", shown(&other)))),
         };
@@ -275,7 +277,8 @@ impl Parser {
 }
 
 fn too_deep(at: Spot) -> Remark {
-    Remark::error(at, format!("nested deeper, or chained longer, than {DEPTH_MAX}")).hint("split it into several criteria, or use a value set")
+    Remark::error(at, format!("nested deeper, or chained longer, than {DEPTH_MAX}"))
+        .hint("split it into several criteria, or use a value set")
 }
 
 fn shown(token: &Token) -> String {

@@ -152,7 +152,11 @@ impl Program {
         Eval { resource, root, env, remotes: &self.remotes, at, until: Cell::new(Instant::END) }
     }
 
-    fn over_time<T: PartialEq>(&self, at: impl Fn(Instant) -> Result<(T, Instant), Unreadable>, unknown: T) -> Result<Steps<T>, Unreadable> {
+    fn over_time<T: PartialEq>(
+        &self,
+        at: impl Fn(Instant) -> Result<(T, Instant), Unreadable>,
+        unknown: T,
+    ) -> Result<Steps<T>, Unreadable> {
         let (first, mut until) = at(Instant::BEGIN)?;
         let mut steps = Steps::always(first);
         let mut evaluated = 1;

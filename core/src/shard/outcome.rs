@@ -44,4 +44,3 @@ pub enum Fact {
     MergeCycle,
     HandedOver,
 }
-

@@ -3,7 +3,7 @@
 //! In: definitions, keys, one resource. Out: a `Put` for each person, a broadcast resource, or a reason to quarantine.
 //! Never here: a person's other records.
 
-use super::{Content, Put, Shared };
+use super::{Content, Put, Shared};
 use crate::audience::{self, Definitions, Look};
 use crate::consent::{self, Consent};
 use crate::fhir::compartment::BROADCAST;

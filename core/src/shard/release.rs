@@ -108,9 +108,9 @@ impl<'a> Desk<'a> {
         if self.member.stale_restriction || received {
             return Some(Closed::ConsentDenied);
         }
-        let held_back = audience.holdout.is_some_and(|holdout| {
-            self.setting.keys.amount(self.person, &audience.name, "holdout") % 1000 < u64::from(holdout.share)
-        });
+        let held_back = audience
+            .holdout
+            .is_some_and(|holdout| self.setting.keys.amount(self.person, &audience.name, "holdout") % 1000 < u64::from(holdout.share));
         held_back.then_some(Closed::HeldBack)
     }
 
@@ -240,7 +240,9 @@ impl<'a> Desk<'a> {
         let reach = |channel: &Channel| {
             let address = match &self.member.patient {
                 None => Steps::always(None),
-                Some(patient) => patient.reach(way(*channel)).map(|place| place.map(|place| patient.contacts[usize::from(place)].value.clone())),
+                Some(patient) => {
+                    patient.reach(way(*channel)).map(|place| place.map(|place| patient.contacts[usize::from(place)].value.clone()))
+                }
             };
             let permitted = match channel.rule(policy).permission {
                 Permission::ContactOnFile => Steps::always(true),

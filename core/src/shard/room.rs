@@ -5,9 +5,9 @@
 
 use super::release::Setting;
 use super::step::{Moment, step};
-use crate::fhir::Version;
 use super::{Baseline, Broadcast, Delete, Fact, Input, Member, Message, Owner, Ownership, Partition, Shared, Told, Versions};
 use crate::audience::Definitions;
+use crate::fhir::Version;
 use crate::gate::MemberKey;
 use crate::key::{Keys, Person, ResourceKey};
 use crate::time::Instant;
@@ -73,8 +73,7 @@ impl<'a> Room<'a> {
         let silent = self.partition.is_silent(self.sources.iter().map(String::as_str));
         let silent = vec![silent; self.definitions.catalogue.audiences.len()];
         let moment = Moment { now: self.now, hold: false, silent: &silent, fresh_until: Instant::END };
-        let setting =
-            Setting { definitions: self.definitions, keys: self.keys, member_keys: self.member_keys, broadcast: &self.broadcast };
+        let setting = Setting { definitions: self.definitions, keys: self.keys, member_keys: self.member_keys, broadcast: &self.broadcast };
         let (member, versions) = self.members.entry(person).or_default();
         let step = step(&setting, person, member, versions, &moment, input);
         let due = if member.open_group { self.now } else { member.due() };

@@ -101,7 +101,7 @@ fn because(words: &str, happened: &Happened) -> String {
 }
 
 fn told(then: &Then) -> String {
-    let reason = then.reason.as_deref().map(|reason| format!(" {reason}")).unwrap_or_else(String::new);
+    let reason = then.reason.as_deref().map(|reason| format!(" {reason}")).unwrap_or_default();
     format!("{} {} {}{reason}", short(then.at), then.person, then.status.name())
 }
 

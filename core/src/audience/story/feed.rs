@@ -104,7 +104,7 @@ impl<'a> Teller<'a> {
             Happening::Revokes => {
                 let (revoked, kept) = std::mem::take(&mut self.consents).into_iter().partition(|(owner, _, _)| owner == person);
                 self.consents = kept;
-                for (_, id, mut fields) in Vec::<(String, String, Fields)>::from(revoked) {
+                for (_, id, mut fields) in revoked {
                     set(&mut fields, "status", json::string("inactive"));
                     self.put(at, person, "Consent", &id, &fields);
                 }
@@ -134,7 +134,7 @@ impl<'a> Teller<'a> {
 
     /// A permit as IHE PCF writes it, with all that a marketing authorization needs (45 CFR 164.508(c)).
     fn permit(&self, at: Instant, purpose: &str, until: Option<civil::Date>) -> String {
-        let signed = self.parties.zone.local(at).map(|local| local.date());
+        let signed = self.parties.zone.local(at).map(jiff::civil::DateTime::date);
         // A day at the calendar's end has no year after it; then the permit has no end, and the gate stays closed.
         let end = until.or_else(|| signed?.checked_add(jiff::Span::new().years(1)).ok());
         let start = json::string(&at.to_string());

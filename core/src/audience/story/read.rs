@@ -14,9 +14,12 @@ use jiff::civil;
 /// What stories may name.
 pub struct Known<'a> {
     pub valuesets: &'a [&'a str],
-    /// System and code of the first code of a value set.
-    pub first_code: &'a dyn Fn(&str) -> Option<(Option<String>, String)>,
+    /// The first code of a value set.
+    pub first_code: &'a dyn Fn(&str) -> Option<FirstCode>,
 }
+
+/// System and code.
+pub type FirstCode = (Option<String>, String);
 
 /// Codes of PurposeOfUse (v3-ActReason) that a person may consent to or deny.
 const PURPOSES: [&str; 30] = [
@@ -53,7 +56,7 @@ fn story(node: &Document, known: &Known, problems: &mut Vec<Problem>) -> Option<
     let name = node.get("story")?;
     let place = name.place.clone();
     let name = name.text("the story's name", problems)?.to_owned();
-    let people = node.get("people").map(|people| self::people(people, problems)).unwrap_or_else(Vec::new);
+    let people = node.get("people").map(|people| self::people(people, problems)).unwrap_or_default();
     let names: Vec<&str> = people.iter().map(|person| person.name.as_str()).collect();
     let mut given = Vec::new();
     if let Some(lines) = node.get("given") {

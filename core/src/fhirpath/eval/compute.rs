@@ -32,9 +32,8 @@ impl<'a> Eval<'a> {
             Node::Concatenate(a, b) => {
                 let mut text = String::new();
                 for side in [a, b] {
-                    match self.single(side, this)? {
-                        Some(item) => text += item.as_text().ok_or(Stop::Undecided)?,
-                        None => {}
+                    if let Some(item) = self.single(side, this)? {
+                        text += item.as_text().ok_or(Stop::Undecided)?;
                     }
                 }
                 Ok(Some(Item::text(text)))
@@ -111,7 +110,9 @@ fn calculate<'a>(arithmetic: Arithmetic, a: &Item<'a>, b: &Item<'a>) -> Result<O
 fn amount<'a>(item: &Item<'a>) -> Result<Option<(Decimal, Cow<'a, str>)>, Stop> {
     Ok(match &item.content {
         Content::Quantity(value, unit) => Some((*value, unit.clone())),
-        Content::Complex(value) if item.kind.class() == Class::Quantity => element::quantity(value)?.map(|(value, unit)| (value, Cow::Borrowed(unit))),
+        Content::Complex(value) if item.kind.class() == Class::Quantity => {
+            element::quantity(value)?.map(|(value, unit)| (value, Cow::Borrowed(unit)))
+        }
         _ => return Err(Stop::Undecided),
     })
 }

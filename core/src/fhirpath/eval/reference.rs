@@ -7,11 +7,15 @@ use crate::fhirpath::node::{Fold, Node};
 use crate::fhirpath::program::Remote;
 use crate::fhirpath::value::{Collection, Content, Item, Stop};
 use crate::timeline::Truth;
+use smallvec::SmallVec;
 use sonic_rs::{JsonContainerTrait, JsonValueTrait, Value};
 
+/// The text of each Reference, where it has one, with the Reference itself.
+type Texts<'a> = SmallVec<[(Option<&'a str>, &'a Value); 2]>;
+
 impl<'a> Eval<'a> {
-    fn texts(&self, input: &'a Node, this: &Item<'a>) -> Result<smallvec::SmallVec<[(Option<&'a str>, &'a Value); 2]>, Stop> {
-        let mut out = smallvec::SmallVec::new();
+    fn texts(&self, input: &'a Node, this: &Item<'a>) -> Result<Texts<'a>, Stop> {
+        let mut out = SmallVec::new();
         for item in &self.items(input, this)? {
             if let Content::Complex(value) = item.content {
                 out.push((text(value, "reference")?, value));
@@ -115,5 +119,6 @@ fn type_and_id(reference: &str) -> Option<(&str, &str)> {
     let reference = reference.split_once("/_history/").map_or(reference, |(reference, _)| reference);
     let (rest, id) = reference.rsplit_once('/')?;
     let kind = rest.rsplit_once('/').map_or(rest, |(_, kind)| kind);
-    (kind.starts_with(|c: char| c.is_ascii_uppercase()) && kind.chars().all(|c| c.is_ascii_alphanumeric()) && !id.is_empty()).then_some((kind, id))
+    (kind.starts_with(|c: char| c.is_ascii_uppercase()) && kind.chars().all(|c| c.is_ascii_alphanumeric()) && !id.is_empty())
+        .then_some((kind, id))
 }

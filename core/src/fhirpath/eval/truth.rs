@@ -1,12 +1,12 @@
 //! What is true, false or unknown. Whoever asks for less reads less: `false and x` does not look at `x`.
 
 use super::{Eval, as_boolean};
+use crate::fhir::json::get;
 use crate::fhirpath::compare::{self, Compared};
 use crate::fhirpath::model::{Class, TypeId};
 use crate::fhirpath::node::{Node, TextTest};
 use crate::fhirpath::value::{Content, Item, Stop};
 use crate::fhirpath::{clock, element};
-use crate::fhir::json::get;
 use sonic_rs::{JsonContainerTrait, JsonValueTrait};
 
 /// Truth, or no truth because of an execution error.

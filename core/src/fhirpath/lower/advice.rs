@@ -35,9 +35,42 @@ pub fn renamed(kind: &str, name: &str) -> Option<&'static str> {
 
 /// The functions that there are.
 pub const FUNCTIONS: [&str; 36] = [
-    "all", "allTrue", "anyTrue", "as", "combine", "contains", "count", "distinct", "empty", "endsWith", "exists", "extension", "first", "hasValue",
-    "iif", "is", "last", "length", "lower", "matches", "memberOf", "not", "now", "ofType", "resolve", "select", "single", "skip", "startsWith",
-    "substring", "tail", "take", "today", "trim", "upper", "where",
+    "all",
+    "allTrue",
+    "anyTrue",
+    "as",
+    "combine",
+    "contains",
+    "count",
+    "distinct",
+    "empty",
+    "endsWith",
+    "exists",
+    "extension",
+    "first",
+    "hasValue",
+    "iif",
+    "is",
+    "last",
+    "length",
+    "lower",
+    "matches",
+    "memberOf",
+    "not",
+    "now",
+    "ofType",
+    "resolve",
+    "select",
+    "single",
+    "skip",
+    "startsWith",
+    "substring",
+    "tail",
+    "take",
+    "today",
+    "trim",
+    "upper",
+    "where",
 ];
 
 /// What to write instead of a function of FHIRPath that is not supported; `None`: there is no such function at all.
@@ -49,19 +82,22 @@ pub fn instead(name: &str) -> Option<&'static str> {
         "union" => "write `a | b`",
         "intersect" | "subsetOf" | "supersetOf" | "exclude" => "write where($this in …)",
         "anyFalse" | "allFalse" => "write exists(…) or all(…) with not()",
-        "trace" | "defineVariable" | "aggregate" | "sort" | "coalesce" => "leave it out: a criterion says what holds, not how it is computed",
-        "toBoolean" | "toInteger" | "toLong" | "toDecimal" | "toDate" | "toDateTime" | "toTime" | "toQuantity" | "toString" | "convertsToBoolean"
-        | "convertsToInteger" | "convertsToLong" | "convertsToDecimal" | "convertsToDate" | "convertsToDateTime" | "convertsToTime"
-        | "convertsToQuantity" | "convertsToString" => "compare with a literal of the element's own type",
+        "trace" | "defineVariable" | "aggregate" | "sort" | "coalesce" => {
+            "leave it out: a criterion says what holds, not how it is computed"
+        }
+        "toBoolean" | "toInteger" | "toLong" | "toDecimal" | "toDate" | "toDateTime" | "toTime" | "toQuantity" | "toString"
+        | "convertsToBoolean" | "convertsToInteger" | "convertsToLong" | "convertsToDecimal" | "convertsToDate" | "convertsToDateTime"
+        | "convertsToTime" | "convertsToQuantity" | "convertsToString" => "compare with a literal of the element's own type",
         "type" => "write `is TYPE` or ofType(TYPE)",
         "matchesFull" => "write matches('^(?:…)$')",
-        "indexOf" | "lastIndexOf" | "replace" | "replaceMatches" | "toChars" | "split" | "join" | "encode" | "decode" | "escape" | "unescape" => {
-            "write startsWith(), endsWith(), contains() or matches()"
+        "indexOf" | "lastIndexOf" | "replace" | "replaceMatches" | "toChars" | "split" | "join" | "encode" | "decode" | "escape"
+        | "unescape" => "write startsWith(), endsWith(), contains() or matches()",
+        "abs" | "ceiling" | "exp" | "floor" | "ln" | "log" | "power" | "round" | "sqrt" | "truncate" => {
+            "compare with the bounds themselves"
         }
-        "abs" | "ceiling" | "exp" | "floor" | "ln" | "log" | "power" | "round" | "sqrt" | "truncate" => "compare with the bounds themselves",
         "lowBoundary" | "highBoundary" | "precision" => "compare the element itself: what its precision leaves open is unknown",
-        "yearOf" | "monthOf" | "dayOf" | "hourOf" | "minuteOf" | "secondOf" | "millisecondOf" | "timezoneOffsetOf" | "dateOf" | "timeOf"
-        | "timeOfDay" | "duration" | "difference" => "compare with today() or now() and an amount, or with a date",
+        "yearOf" | "monthOf" | "dayOf" | "hourOf" | "minuteOf" | "secondOf" | "millisecondOf" | "timezoneOffsetOf" | "dateOf"
+        | "timeOf" | "timeOfDay" | "duration" | "difference" => "compare with today() or now() and an amount, or with a date",
         "conformsTo" | "elementDefinition" | "slice" | "checkModifiers" | "htmlChecks" => "test the elements themselves",
         "subsumes" | "subsumedBy" | "validateVS" | "translate" => "write memberOf(%VALUESET) with the codes listed in the value set",
         "comparable" => "write the units that you expect",

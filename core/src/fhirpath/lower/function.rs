@@ -25,7 +25,8 @@ impl Lower<'_> {
     pub fn call(&mut self, input: Option<&Expr>, name: &str, arguments: &[Expr], at: Spot, scope: &Scope, position: Position) -> Typed {
         if name == "now" || name == "today" {
             let hint = "write it as `PATH > now() - 12 months` or `PATH <= today()`";
-            return self.refuse(Remark::error(at, format!("`{name}()` can only be compared, with an amount added or taken away")).hint(hint));
+            return self
+                .refuse(Remark::error(at, format!("`{name}()` can only be compared, with an amount added or taken away")).hint(hint));
         }
         let Some((least, most)) = arity(name) else { return self.unknown_function(name, at) };
         if arguments.len() < least || arguments.len() > most {
@@ -165,7 +166,11 @@ impl Lower<'_> {
     fn text(&mut self, input: Typed, name: &str, arguments: &[Expr], at: Spot, scope: &Scope) -> Typed {
         if !input.any_class(|class| class == Class::Text) {
             let what = format!("`{name}()` needs a text, not {}", names(&input.types));
-            let hint = if name == "contains" { "for a collection write `COLLECTION contains VALUE`" } else { "go on to an element that is a text" };
+            let hint = if name == "contains" {
+                "for a collection write `COLLECTION contains VALUE`"
+            } else {
+                "go on to an element that is a text"
+            };
             return self.refuse(Remark::error(at, what).hint(hint));
         }
         let function = match name {
@@ -239,11 +244,11 @@ impl Lower<'_> {
 /// The least and the most arguments of a function that there is.
 fn arity(name: &str) -> Option<(usize, usize)> {
     Some(match name {
-        "empty" | "not" | "allTrue" | "anyTrue" | "hasValue" | "count" | "distinct" | "first" | "last" | "single" | "tail" | "lower" | "upper"
-        | "trim" | "length" => (0, 0),
+        "empty" | "not" | "allTrue" | "anyTrue" | "hasValue" | "count" | "distinct" | "first" | "last" | "single" | "tail" | "lower"
+        | "upper" | "trim" | "length" => (0, 0),
         "exists" => (0, 1),
-        "where" | "select" | "all" | "skip" | "take" | "ofType" | "as" | "is" | "combine" | "extension" | "memberOf" | "startsWith" | "endsWith"
-        | "contains" | "matches" => (1, 1),
+        "where" | "select" | "all" | "skip" | "take" | "ofType" | "as" | "is" | "combine" | "extension" | "memberOf" | "startsWith"
+        | "endsWith" | "contains" | "matches" => (1, 1),
         "substring" => (1, 2),
         "iif" => (2, 3),
         _ => return None,

@@ -147,11 +147,13 @@ impl<'t> Lower<'t> {
             "ucum" => text("http://unitsofmeasure.org"),
             "sct" => text("http://snomed.info/sct"),
             "loinc" => text("http://loinc.org"),
-            _ if (self.valueset)(name).is_some() => {
-                self.refuse(Remark::error(at, format!("the value set `%{name}` can stand in memberOf() only")).hint(format!("write PATH.memberOf(%{name})")))
-            }
+            _ if (self.valueset)(name).is_some() => self.refuse(
+                Remark::error(at, format!("the value set `%{name}` can stand in memberOf() only"))
+                    .hint(format!("write PATH.memberOf(%{name})")),
+            ),
             _ => self.refuse(
-                Remark::error(at, format!("`%{name}` is not known")).hint("known are %resource, %context, %ucum, %sct, %loinc, and value sets in memberOf()"),
+                Remark::error(at, format!("`%{name}` is not known"))
+                    .hint("known are %resource, %context, %ucum, %sct, %loinc, and value sets in memberOf()"),
             ),
         }
     }

@@ -81,7 +81,7 @@ impl Lower<'_> {
         }
     }
 
-    #[allow(clippy::too_many_arguments)]
+    #[expect(clippy::too_many_arguments, reason = "both sides, the operator twice named, and where all this stands")]
     fn compare(&mut self, op: Op, relation: Relation, left: &Expr, right: &Expr, at: Spot, scope: &Scope, position: Position) -> Typed {
         let filtered = position == Position::Filtered;
         match (is_clock(left), is_clock(right)) {
@@ -124,7 +124,9 @@ impl Lower<'_> {
             let hint = match (family(a.types[0]), family(b.types[0])) {
                 (Family::Moment, Family::Text) | (Family::Text, Family::Moment) => "write a date as @2026-01-31",
                 (Family::Complex, Family::Text) => "go on to the element that holds the text or code",
-                (Family::Quantity, Family::Number) | (Family::Number, Family::Quantity) => "write a unit beside the number, or `.value` of the quantity",
+                (Family::Quantity, Family::Number) | (Family::Number, Family::Quantity) => {
+                    "write a unit beside the number, or `.value` of the quantity"
+                }
                 _ => "compare values of one kind",
             };
             self.remarks.push(Remark::error(at, what).hint(hint));
@@ -239,7 +241,9 @@ fn read_clock(expr: &Expr) -> Result<Clock, Remark> {
         _ => (expr, None),
     };
     let Kind::Call(_, name, _) = &base.kind else {
-        return Err(Remark::error(expr.at, "now() and today() can be moved by one amount only").hint("write it as one amount, as 14 months"));
+        return Err(
+            Remark::error(expr.at, "now() and today() can be moved by one amount only").hint("write it as one amount, as 14 months")
+        );
     };
     let period = match amount {
         None => Period::default(),

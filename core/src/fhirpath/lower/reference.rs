@@ -40,10 +40,12 @@ fn split(expr: &Expr) -> Option<(Expr, &Expr, Option<&str>)> {
         Some((reference, at)) => {
             let narrowed = match &expr.kind {
                 Kind::Typed(_, false, TypeName { name, .. }) => Some(name.as_str()),
-                Kind::Call(_, name, arguments) if name == "ofType" || name == "as" => match arguments.first().map(|argument| &argument.kind) {
-                    Some(Kind::Member(_, name)) => Some(name.as_str()),
-                    _ => None,
-                },
+                Kind::Call(_, name, arguments) if name == "ofType" || name == "as" => {
+                    match arguments.first().map(|argument| &argument.kind) {
+                        Some(Kind::Member(_, name)) => Some(name.as_str()),
+                        _ => None,
+                    }
+                }
                 _ => None,
             };
             (Expr { kind: Kind::This, at, depth: 1 }, reference, narrowed)
@@ -51,7 +53,9 @@ fn split(expr: &Expr) -> Option<(Expr, &Expr, Option<&str>)> {
         None => split(inner)?,
     };
     match &mut rest.kind {
-        Kind::Member(Some(input), _) | Kind::Call(Some(input), ..) | Kind::Index(input, _) | Kind::Typed(input, false, _) => **input = replaced,
+        Kind::Member(Some(input), _) | Kind::Call(Some(input), ..) | Kind::Index(input, _) | Kind::Typed(input, false, _) => {
+            **input = replaced;
+        }
         // `before` found an input, so it is one of these.
         _ => return None,
     }
@@ -101,7 +105,8 @@ impl Lower<'_> {
         let Some(input) = self.references(reference, at, scope) else { return Typed::unknown() };
         let Some(kind) = self.type_named(name) else { return Typed::unknown() };
         if !kind.is_resource() {
-            return self.refuse(Remark::error(name.at, format!("a reference never leads to a {}", kind.name())).hint("write a type of resource"));
+            return self
+                .refuse(Remark::error(name.at, format!("a reference never leads to a {}", kind.name())).hint("write a type of resource"));
         }
         Typed::boolean(Node::LeadsTo(input.part(), kind.name()))
     }

@@ -207,7 +207,9 @@ fn element(field: &'static str, by_name: &HashMap<&'static str, TypeId>) -> Opti
     let base = name.strip_suffix("[x]");
     let options = types.split('|').map(|written| {
         let (kind, targets) = match written.split_once('(') {
-            Some((kind, targets)) => (kind, targets.trim_end_matches(')').split('/').filter(|t| !t.is_empty() && *t != "Resource").collect()),
+            Some((kind, targets)) => {
+                (kind, targets.trim_end_matches(')').split('/').filter(|t| !t.is_empty() && *t != "Resource").collect())
+            }
             None => (written, Vec::new()),
         };
         let key = match base {
