@@ -69,8 +69,13 @@ impl Engine {
         self.keys.resource("", kind, id)
     }
 
+    /// An empty room that waits for the baseline of `files`.
+    pub fn room(&self) -> Room<'_> {
+        Room::new(&self.definitions, &self.keys, &self.member_keys, vec![FILES.to_owned()])
+    }
+
     pub fn rehearse(&self, first: Vec<Arrival>, later: Vec<Arrival>, from: Instant, until: Instant) -> Rehearsal {
-        let mut room = Room::new(&self.definitions, &self.keys, &self.member_keys, vec![FILES.to_owned()]);
+        let mut room = self.room();
         let happenings = replay(&mut room, FILES, first, later, from, until);
         let persons = room.members().filter(|(_, (member, versions)): &(_, &(Member, Versions))| !member.is_empty(versions)).count();
         Rehearsal { happenings, facts: std::mem::take(&mut room.facts), persons }

@@ -125,8 +125,12 @@ fn same(a: &Value, b: &Value) -> Result<bool, Unreadable> {
     })
 }
 
-pub fn equivalent(a: &Item, b: &Item, zone: &Zone) -> Result<bool, Unreadable> {
-    Ok(match (&a.content, &b.content) {
+/// `None`: units that no rule joins.
+pub fn equivalent(a: &Item, b: &Item, zone: &Zone) -> Result<Option<bool>, Unreadable> {
+    if is_quantity(a) && is_quantity(b) {
+        return equal(a, b, zone);
+    }
+    Ok(Some(match (&a.content, &b.content) {
         (Content::Text(x), Content::Text(y)) => words(x).eq(words(y)),
         (Content::Integer(_) | Content::Decimal(_), Content::Integer(_) | Content::Decimal(_)) => match (number(a), number(b)) {
             (Some(x), Some(y)) => {
@@ -138,7 +142,7 @@ pub fn equivalent(a: &Item, b: &Item, zone: &Zone) -> Result<bool, Unreadable> {
         },
         (Content::Missing, Content::Missing) => true,
         _ => equal(a, b, zone)? == Some(true),
-    })
+    }))
 }
 
 /// Upper and lower case alike, any run of space as one.

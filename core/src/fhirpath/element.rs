@@ -24,6 +24,8 @@ pub struct Step {
 pub struct Key {
     pub name: &'static str,
     pub kind: TypeId,
+    /// That of the type.
+    pub class: Class,
 }
 
 /// Appends the items of a step from one object.
@@ -75,12 +77,14 @@ fn each<'a>(value: &'a Value, side: Option<&'a Value>, key: &Key, out: &mut Coll
 }
 
 fn one<'a>(value: Option<&'a Value>, side: Option<&'a Value>, key: &Key, out: &mut Collection<'a>) -> Result<(), Unreadable> {
+    let written = value.is_some();
     let value = value.filter(|value| !value.is_null());
     let side = side.filter(|side| !side.is_null());
     let content = match value {
         Some(value) => content(value, key)?,
         None if side.is_some() => Content::Missing,
-        // A null holds the place of a value in a list whose other half has extensions.
+        // A null only ever holds the place beside a value or an extension.
+        None if written => return Err(Unreadable::Element { path: key.name, why: "is null" }),
         None => return Ok(()),
     };
     out.push(Item { content, kind: key.kind, side });
@@ -91,7 +95,7 @@ fn content<'a>(value: &'a Value, key: &Key) -> Result<Content<'a>, Unreadable> {
     let bad = |why| Unreadable::Element { path: key.name, why };
     let text = || value.as_str().ok_or(bad("is not a text"));
     let moment = || Moment::parse(text()?).map_err(|_| bad("is not a date of FHIR"));
-    Ok(match key.kind.class() {
+    Ok(match key.class {
         Class::Text => Content::Text(Cow::Borrowed(text()?)),
         Class::Boolean => Content::Boolean(value.as_bool().ok_or(bad("is not true or false"))?),
         Class::Integer => Content::Integer(integer(value).ok_or(bad("is not an integer"))?),
@@ -112,8 +116,10 @@ fn content<'a>(value: &'a Value, key: &Key) -> Result<Content<'a>, Unreadable> {
             Some((time, Precision::Second)) => Content::Time(time, Precision::Second),
             _ => return Err(bad("is not a time of FHIR")),
         },
-        Class::Quantity | Class::Complex if value.is_object() => Content::Complex(value),
-        Class::Quantity | Class::Complex => return Err(bad("is not an object")),
+        Class::Quantity | Class::Coding | Class::Concept | Class::Complex => match value.is_object() {
+            true => Content::Complex(value),
+            false => return Err(bad("is not an object")),
+        },
     })
 }
 

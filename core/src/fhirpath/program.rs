@@ -11,13 +11,12 @@ use super::node::Node;
 use super::parser::parse;
 use super::remark::{Remark, Spot};
 use super::required::required;
-use super::value::{Content, Item, Stop, scalar};
+use super::value::{Stop, scalar};
 use crate::fhir::Unreadable;
 use crate::problem::did_you_mean;
 use crate::time::{Instant, Zone};
 use crate::timeline::{Steps, Truth};
 use sonic_rs::Value;
-use std::cell::Cell;
 use std::fmt;
 
 /// What evaluation may ask for beyond the resource itself.
@@ -108,69 +107,56 @@ impl Program {
 
     /// A criterion over all time: FHIRPath's Boolean evaluation. Empty, and FHIRPath's execution errors, are `Unknown`.
     pub fn truth(&self, resource: &Value, env: &Env) -> Result<Steps<Truth>, Unreadable> {
-        self.over_time(|at| self.truth_at(resource, env, at), Truth::Unknown)
+        let eval = self.eval(resource, env);
+        over_time(&eval, || self.judged(&eval), Truth::Unknown)
     }
 
     /// The truth at an instant, and the first later instant at which it may differ ([`Instant::END`]: never).
     pub fn truth_at(&self, resource: &Value, env: &Env, at: Instant) -> Result<(Truth, Instant), Unreadable> {
-        let eval = self.eval(resource, env, at);
-        let truth = match eval.truth(&self.node, &eval.root) {
-            Ok(Some(value)) => Truth::known(value),
-            Ok(None) | Err(Stop::Undecided) => Truth::Unknown,
-            Err(Stop::Unreadable(why)) => return Err(why),
-        };
+        let eval = self.eval(resource, env);
+        eval.go_to(at);
+        let truth = self.judged(&eval)?;
         Ok((truth, eval.until.get()))
+    }
+
+    fn judged<'a>(&'a self, eval: &Eval<'a>) -> Result<Truth, Unreadable> {
+        match eval.truth(&self.node, &eval.root) {
+            Ok(Some(value)) => Ok(Truth::known(value)),
+            Ok(None) | Err(Stop::Undecided) => Ok(Truth::Unknown),
+            Err(Stop::Unreadable(why)) => Err(why),
+        }
     }
 
     /// The values of a path over all time. Elements with parts (a Period, a CodeableConcept) are no values and are left out; see
     /// [`Program::gives`]. Where FHIRPath has an execution error there are none.
     pub fn values(&self, resource: &Value, env: &Env) -> Result<Steps<Vec<Scalar>>, Unreadable> {
-        self.over_time(
-            |at| match self.values_at(resource, env, at) {
-                (Ok(values), until) => Ok((values, until)),
-                (Err(Stop::Undecided), until) => Ok((Vec::new(), until)),
-                (Err(Stop::Unreadable(why)), _) => Err(why),
-            },
-            Vec::new(),
-        )
+        let eval = self.eval(resource, env);
+        let at = || match self.gathered(&eval) {
+            Ok(values) => Ok(values),
+            Err(Stop::Undecided) => Ok(Vec::new()),
+            Err(Stop::Unreadable(why)) => Err(why),
+        };
+        over_time(&eval, at, Vec::new())
     }
 
-    pub(super) fn values_at(&self, resource: &Value, env: &Env, at: Instant) -> (Result<Vec<Scalar>, Stop>, Instant) {
-        let eval = self.eval(resource, env, at);
-        let values = eval.items(&self.node, &eval.root).and_then(|items| {
-            let mut values = Vec::new();
-            for item in &items {
-                values.extend(scalar(item)?);
-            }
-            Ok(values)
-        });
-        (values, eval.until.get())
-    }
-
-    fn eval<'a>(&'a self, resource: &'a Value, env: &'a Env, at: Instant) -> Eval<'a> {
-        let root = Item::new(Content::Complex(resource), self.root);
-        Eval { resource, root, env, remotes: &self.remotes, at, until: Cell::new(Instant::END) }
-    }
-
-    fn over_time<T: PartialEq>(
-        &self,
-        at: impl Fn(Instant) -> Result<(T, Instant), Unreadable>,
-        unknown: T,
-    ) -> Result<Steps<T>, Unreadable> {
-        let (first, mut until) = at(Instant::BEGIN)?;
-        let mut steps = Steps::always(first);
-        let mut evaluated = 1;
-        while until != Instant::END {
-            if evaluated == INSTANTS_MAX {
-                steps.push(until, unknown);
-                break;
-            }
-            evaluated += 1;
-            let (value, next) = at(until)?;
-            steps.push(until, value);
-            until = next;
+    fn gathered<'a>(&'a self, eval: &Eval<'a>) -> Result<Vec<Scalar>, Stop> {
+        let mut values = Vec::new();
+        for item in &eval.items(&self.node, &eval.root)? {
+            values.extend(scalar(item)?);
         }
-        Ok(steps)
+        Ok(values)
+    }
+
+    /// The values at an instant; an execution error is told apart from no values.
+    #[cfg(all(test, feature = "corpus"))]
+    pub(super) fn values_at(&self, resource: &Value, env: &Env, at: Instant) -> Result<Vec<Scalar>, Stop> {
+        let eval = self.eval(resource, env);
+        eval.go_to(at);
+        self.gathered(&eval)
+    }
+
+    fn eval<'a>(&'a self, resource: &'a Value, env: &'a Env) -> Eval<'a> {
+        Eval::new(resource, self.root, env, &self.remotes)
     }
 
     /// Whether neither `now()` nor `today()` stands in it.
@@ -200,6 +186,22 @@ impl Program {
     pub fn gives(&self) -> Vec<&'static str> {
         self.gives.iter().map(|kind| kind.name()).collect()
     }
+}
+
+/// Evaluates from the beginning of time, then again at each instant at which something may change.
+fn over_time<T: PartialEq>(eval: &Eval, evaluate: impl Fn() -> Result<T, Unreadable>, unknown: T) -> Result<Steps<T>, Unreadable> {
+    eval.go_to(Instant::BEGIN);
+    let mut steps = Steps::always(evaluate()?);
+    for _ in 1..INSTANTS_MAX {
+        let at = eval.until.get();
+        if at == Instant::END {
+            return Ok(steps);
+        }
+        eval.go_to(at);
+        steps.push(at, evaluate()?);
+    }
+    steps.push(eval.until.get(), unknown);
+    Ok(steps)
 }
 
 impl fmt::Debug for Program {

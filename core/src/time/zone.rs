@@ -4,23 +4,35 @@ use super::Instant;
 use jiff::civil;
 use jiff::tz::TimeZone;
 use std::fmt;
+use std::sync::Arc;
 
 /// An IANA zone from the tzdata built into the program, so that all instances agree on it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Zone {
     tz: TimeZone,
     name: String,
+    /// The changes of its offset from 1900 to 2150: asked for with every comparison with `now()`.
+    changes: Arc<[Instant]>,
+}
+
+/// 1900-01-01 and 2150-01-01: outside, changes are worked out when asked for.
+const KNOWN_FROM: Instant = Instant::from_micros(-2_208_988_800_000_000);
+const KNOWN_TO: Instant = Instant::from_micros(5_680_281_600_000_000);
+
+fn changes(tz: &TimeZone) -> Arc<[Instant]> {
+    let Some(start) = KNOWN_FROM.to_jiff() else { return Arc::from([]) };
+    tz.following(start).map(|change| Instant::from(change.timestamp())).take_while(|change| *change < KNOWN_TO).collect()
 }
 
 impl Zone {
     pub fn named(name: &str) -> Result<Zone, UnknownZone> {
         let unknown = || UnknownZone { given: name.chars().take(60).collect() };
         let tz = TimeZone::get(name).map_err(|_| unknown())?;
-        Ok(Zone { tz, name: name.to_owned() })
+        Ok(Zone { changes: changes(&tz), tz, name: name.to_owned() })
     }
 
     pub fn utc() -> Zone {
-        Zone { tz: TimeZone::UTC, name: "UTC".to_owned() }
+        Zone { tz: TimeZone::UTC, name: "UTC".to_owned(), changes: Arc::from([]) }
     }
 
     pub fn name(&self) -> &str {
@@ -64,6 +76,11 @@ impl Zone {
 
     /// The next instant after `at` at which this zone's offset changes. `None`: never again.
     pub fn next_transition(&self, at: Instant) -> Option<Instant> {
+        if at >= KNOWN_FROM
+            && let Some(change) = self.changes.get(self.changes.partition_point(|change| *change <= at))
+        {
+            return Some(*change);
+        }
         let stamp = at.to_jiff()?;
         self.tz.following(stamp).next().map(|transition| transition.timestamp().into())
     }
@@ -105,6 +122,21 @@ mod tests {
         let sao_paulo = Zone::named("America/Sao_Paulo").expect("zone");
         // Midnight did not exist that day: the day began at one o'clock.
         assert_eq!(sao_paulo.start_of_day(date(2018, 11, 4)), at("2018-11-04T03:00:00Z"));
+    }
+
+    #[test]
+    fn changes_are_found_within_what_is_kept_and_beyond() {
+        let chicago = Zone::named("America/Chicago").expect("zone");
+        for (from, change) in [
+            ("2026-01-01T00:00:00Z", Some("2026-03-08T08:00:00Z")),
+            ("2026-03-08T08:00:00Z", Some("2026-11-01T07:00:00Z")),
+            ("2149-12-31T00:00:00Z", Some("2150-03-08T08:00:00Z")),
+            ("2200-01-01T00:00:00Z", Some("2200-03-09T08:00:00Z")),
+            ("1850-01-01T00:00:00Z", Some("1883-11-18T18:00:00Z")),
+        ] {
+            assert_eq!(chicago.next_transition(at(from)), change.map(at), "{from}");
+        }
+        assert_eq!(Zone::utc().next_transition(at("2026-01-01T00:00:00Z")), None);
     }
 
     #[test]

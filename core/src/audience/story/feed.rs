@@ -102,7 +102,8 @@ impl<'a> Teller<'a> {
                 self.consent(at, person, number, provision);
             }
             Happening::Revokes => {
-                let (revoked, kept) = std::mem::take(&mut self.consents).into_iter().partition(|(owner, _, _)| owner == person);
+                let (revoked, kept): (Vec<_>, Vec<_>) =
+                    std::mem::take(&mut self.consents).into_iter().partition(|(owner, _, _)| owner == person);
                 self.consents = kept;
                 for (_, id, mut fields) in revoked {
                     set(&mut fields, "status", json::string("inactive"));
@@ -113,7 +114,7 @@ impl<'a> Teller<'a> {
                 self.rest.push(Fed { at, person: person.to_owned(), record: Record::OptOut { channel: *channel } });
             }
             Happening::Dies => {
-                let mut patient = self.patients.get(person).cloned().unwrap_or_else(Vec::new);
+                let mut patient = self.patients.get(person).cloned().expect("`read` refuses a name that is not among the people");
                 patient.retain(|(name, _)| name != "deceasedBoolean");
                 set(&mut patient, "deceasedDateTime", json::string(&at.to_string()));
                 self.put(at, person, "Patient", person, &patient);

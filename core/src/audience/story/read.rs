@@ -14,11 +14,11 @@ use jiff::civil;
 /// What stories may name.
 pub struct Known<'a> {
     pub valuesets: &'a [&'a str],
-    /// The first code of a value set.
+    /// System and code of the first code of a value set.
     pub first_code: &'a dyn Fn(&str) -> Option<FirstCode>,
 }
 
-/// System and code.
+/// System, if the set names one, and code.
 pub type FirstCode = (Option<String>, String);
 
 /// Codes of PurposeOfUse (v3-ActReason) that a person may consent to or deny.

@@ -26,7 +26,7 @@ impl<'a> Eval<'a> {
             },
             Node::Narrow(input, kind) => {
                 for mut item in self.items(input, this)? {
-                    if is(&item, *kind)? {
+                    if item.kind.narrows_to(*kind) || (item.kind.is_resource() && is(&item, *kind)?) {
                         if kind.is_a(item.kind) {
                             item.kind = *kind;
                         }

@@ -10,12 +10,12 @@ use crate::timeline::Truth;
 use smallvec::SmallVec;
 use sonic_rs::{JsonContainerTrait, JsonValueTrait, Value};
 
-/// The text of each Reference, where it has one, with the Reference itself.
+/// The text of each reference, with the Reference itself.
 type Texts<'a> = SmallVec<[(Option<&'a str>, &'a Value); 2]>;
 
 impl<'a> Eval<'a> {
     fn texts(&self, input: &'a Node, this: &Item<'a>) -> Result<Texts<'a>, Stop> {
-        let mut out = SmallVec::new();
+        let mut out = Texts::new();
         for item in &self.items(input, this)? {
             if let Content::Complex(value) = item.content {
                 out.push((text(value, "reference")?, value));
@@ -54,7 +54,7 @@ impl<'a> Eval<'a> {
         let Some(Remote { kinds, program }) = self.remotes.get(number) else { return Ok(Truth::Unknown) };
         match self.contained(id)? {
             Some((kind, resource)) if kinds.iter().any(|known| known == kind) => {
-                program.truth_at(resource, self.env, self.at).map(|(truth, _)| truth).map_err(Stop::Unreadable)
+                program.truth_at(resource, self.env, self.at.get()).map(|(truth, _)| truth).map_err(Stop::Unreadable)
             }
             // Not there, or of a type of which the program does not speak.
             _ => Ok(Truth::Unknown),

@@ -3,10 +3,10 @@
 use super::{Eval, as_boolean};
 use crate::fhir::json::get;
 use crate::fhirpath::compare::{self, Compared};
+use crate::fhirpath::element;
 use crate::fhirpath::model::{Class, TypeId};
 use crate::fhirpath::node::{Node, TextTest};
 use crate::fhirpath::value::{Content, Item, Stop};
-use crate::fhirpath::{clock, element};
 use sonic_rs::{JsonContainerTrait, JsonValueTrait};
 
 /// Truth, or no truth because of an execution error.
@@ -38,23 +38,9 @@ impl<'a> Eval<'a> {
             }),
             Node::Not(inner) => Ok(self.truth(inner, this)?.map(|value| !value)),
             Node::Exists(input, None) => Ok(Some(!self.items(input, this)?.is_empty())),
-            Node::Exists(input, Some(criteria)) => {
-                for item in &self.items(input, this)? {
-                    if self.truth(criteria, item)? == Some(true) {
-                        return Ok(Some(true));
-                    }
-                }
-                Ok(Some(false))
-            }
+            Node::Exists(input, Some(criteria)) => self.some(input, criteria, this, true),
             Node::IsEmpty(input) => Ok(Some(self.items(input, this)?.is_empty())),
-            Node::All(input, criteria) => {
-                for item in &self.items(input, this)? {
-                    if self.truth(criteria, item)? != Some(true) {
-                        return Ok(Some(false));
-                    }
-                }
-                Ok(Some(true))
-            }
+            Node::All(input, criteria) => Ok(self.some(input, criteria, this, false)?.map(|found| !found)),
             Node::AllTrue(input) => self.booleans(input, this, false).map(|found| Some(!found)),
             Node::AnyTrue(input) => self.booleans(input, this, true).map(Some),
             Node::HasValue(input) => {
@@ -111,7 +97,7 @@ impl<'a> Eval<'a> {
                 let Some(item) = self.single(input, this)? else { return Ok(None) };
                 match item.content {
                     Content::Moment(moment) => {
-                        let (truth, until) = clock::compare(&moment, *relation, *clock, self.env.zone, self.at);
+                        let (truth, until) = self.timed(node, &moment, *relation, *clock);
                         self.lower_until(until);
                         Ok(truth)
                     }
@@ -128,6 +114,20 @@ impl<'a> Eval<'a> {
             Node::Empty => Ok(None),
             _ => as_boolean(&self.items(node, this)?),
         }
+    }
+
+    /// Whether some item passes the test (`passes`), or fails it. One that does decides, whatever an execution error hides of others.
+    fn some(&self, input: &'a Node, criteria: &'a Node, this: &Item<'a>, passes: bool) -> Result<Option<bool>, Stop> {
+        let mut undecided = false;
+        for item in &self.items(input, this)? {
+            match self.truth(criteria, item) {
+                Ok(answer) if (answer == Some(true)) == passes => return Ok(Some(true)),
+                Ok(_) => {}
+                Err(Stop::Undecided) => undecided = true,
+                Err(why @ Stop::Unreadable(_)) => return Err(why),
+            }
+        }
+        if undecided { Err(Stop::Undecided) } else { Ok(Some(false)) }
     }
 
     fn settled(&self, node: &'a Node, this: &Item<'a>) -> Result<Kleene, Stop> {
@@ -198,7 +198,7 @@ impl<'a> Eval<'a> {
         for a in &a {
             let mut found = None;
             for (number, b) in left.iter().enumerate() {
-                if compare::equivalent(a, b, self.env.zone)? {
+                if compare::equivalent(a, b, self.env.zone)?.ok_or(Stop::Undecided)? {
                     found = Some(number);
                     break;
                 }
@@ -214,10 +214,10 @@ impl<'a> Eval<'a> {
     /// Of a CodeableConcept one coding is enough; one without any is in no value set.
     fn member_of(&self, item: &Item<'a>, set: u16) -> Result<Option<bool>, Stop> {
         let holds = |coding: Option<(Option<&str>, &str)>| coding.map(|(system, code)| (self.env.valuesets)(set, system, code));
-        match &item.content {
-            Content::Text(code) => Ok(Some((self.env.valuesets)(set, None, code))),
-            Content::Complex(value) if item.kind.name() == "Coding" => Ok(holds(element::coding(value)?)),
-            Content::Complex(value) if item.kind.name() == "CodeableConcept" => {
+        match (&item.content, item.kind.class()) {
+            (Content::Text(code), _) => Ok(Some((self.env.valuesets)(set, None, code))),
+            (Content::Complex(value), Class::Coding) => Ok(holds(element::coding(value)?)),
+            (Content::Complex(value), Class::Concept) => {
                 let Some(codings) = get(value, "coding")? else { return Ok(Some(false)) };
                 let Some(codings) = codings.as_array() else { return Err(element::not_a("coding", "is not a list").into()) };
                 for coding in codings.iter() {

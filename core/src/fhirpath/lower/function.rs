@@ -87,6 +87,10 @@ impl Lower<'_> {
                 _ => self.refuse(Remark::error(arguments[0].at, format!("`{name}()` needs a number, written out"))),
             },
             "ofType" | "as" | "is" => match as_type(&arguments[0]) {
+                Some(kind) if name == "ofType" => match self.type_named(&kind) {
+                    Some(kind) => self.narrow(input, kind, at),
+                    None => Typed::unknown(),
+                },
                 Some(kind) => self.typed(input, name == "is", &kind),
                 None => self.refuse(Remark::error(arguments[0].at, format!("`{name}()` needs the name of a type"))),
             },
@@ -138,6 +142,9 @@ impl Lower<'_> {
         let (Kind::Text(url), Some(kind)) = (&url.kind, R4.named("Extension")) else {
             return self.refuse(Remark::error(at, "extension() needs an address in quotes").hint("write extension('http://…')"));
         };
+        if matches!(input.node, Node::This | Node::Resource) && input.types == self.root {
+            self.elements.insert("extension");
+        }
         Typed { types: Types::from_slice(&[kind]), many: true, node: Node::Extension(input.part(), url.clone(), kind) }
     }
 

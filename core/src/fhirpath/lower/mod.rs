@@ -10,7 +10,7 @@ mod path;
 mod reference;
 
 use super::model::{Class, R4, TypeId};
-use super::node::Node;
+use super::node::{Node, Slice};
 use super::program::Remote;
 use super::remark::{Remark, Spot};
 use super::syntax::{Expr, Kind, TypeName};
@@ -164,12 +164,18 @@ impl<'t> Lower<'t> {
         if is {
             return Typed::boolean(Node::Is(input.part(), kind));
         }
+        let mut input = input;
+        if input.many {
+            // Unlike ofType(), `as` takes one item: of several it is an error of FHIRPath.
+            input.node = Node::Slice(Box::new(input.node), Slice::Single);
+            input.many = false;
+        }
         self.narrow(input, kind, name.at)
     }
 
     pub fn narrow(&mut self, input: Typed, kind: TypeId, at: Spot) -> Typed {
-        let mut types: Types = input.types.iter().copied().filter(|own| own.is_a(kind)).collect();
-        if types.is_empty() && (input.types.is_empty() || input.types.iter().any(|own| kind.is_a(*own))) {
+        let mut types: Types = input.types.iter().copied().filter(|own| own.narrows_to(kind)).collect();
+        if types.is_empty() && (input.types.is_empty() || input.types.iter().any(|own| own.is_resource() && kind.is_a(*own))) {
             types.push(kind);
         }
         if types.is_empty() {
@@ -179,7 +185,7 @@ impl<'t> Lower<'t> {
         Typed { many: input.many, types, node: Node::Narrow(input.part(), kind) }
     }
 
-    fn type_named(&mut self, name: &TypeName) -> Option<TypeId> {
+    pub fn type_named(&mut self, name: &TypeName) -> Option<TypeId> {
         let system = || R4.system(&name.name);
         let fhir = || R4.named(&name.name).filter(|_| !name.name.contains('.'));
         let found = match name.space.as_deref() {

@@ -32,7 +32,7 @@ fn family(kind: TypeId) -> Family {
         Class::Date | Class::DateTime | Class::Instant => Family::Moment,
         Class::Time => Family::Time,
         Class::Quantity => Family::Quantity,
-        Class::Complex => Family::Complex,
+        Class::Coding | Class::Concept | Class::Complex => Family::Complex,
     }
 }
 
@@ -249,7 +249,7 @@ fn read_clock(expr: &Expr) -> Result<Clock, Remark> {
         None => Period::default(),
         Some((op, amount)) => {
             let Kind::Quantity(value, unit) = &amount.kind else {
-                let hint = "write an amount with a unit, as `now() - 27 months`; move an element on its own side: `period.start + 3 months < now()`";
+                let hint = "write the element alone on the other side: `birthDate <= today() - 50 years`";
                 return Err(Remark::error(amount.at, "now() and today() can be moved by a written amount only").hint(hint));
             };
             let period = amount_of(*value, unit, amount.at)?;

@@ -38,7 +38,7 @@ impl Lower<'_> {
                     }
                     continue;
                 }
-                keys.push(Key { name: key, kind: *kind });
+                keys.push(Key { name: key, kind: *kind, class: kind.class() });
                 if !types.contains(kind) {
                     types.push(*kind);
                 }

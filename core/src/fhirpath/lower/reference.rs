@@ -35,7 +35,6 @@ fn split(expr: &Expr) -> Option<(Expr, &Expr, Option<&str>)> {
     if matches!(&expr.kind, Kind::Call(_, name, _) if name == "is") && resolve_call(inner).is_some() {
         return None;
     }
-    let mut rest = expr.clone();
     let (replaced, reference, narrowed) = match resolve_call(inner) {
         Some((reference, at)) => {
             let narrowed = match &expr.kind {
@@ -52,6 +51,7 @@ fn split(expr: &Expr) -> Option<(Expr, &Expr, Option<&str>)> {
         }
         None => split(inner)?,
     };
+    let mut rest = expr.clone();
     match &mut rest.kind {
         Kind::Member(Some(input), _) | Kind::Call(Some(input), ..) | Kind::Index(input, _) | Kind::Typed(input, false, _) => {
             **input = replaced;
@@ -108,6 +108,7 @@ impl Lower<'_> {
             return self
                 .refuse(Remark::error(name.at, format!("a reference never leads to a {}", kind.name())).hint("write a type of resource"));
         }
+        self.elements.insert("contained");
         Typed::boolean(Node::LeadsTo(input.part(), kind.name()))
     }
 
@@ -156,6 +157,7 @@ impl Lower<'_> {
             let hint = "end it in memberOf(%…) or where(…).exists()";
             return self.refuse(Remark::error(whole.at, "what follows resolve() must be a yes or a no").hint(hint));
         }
+        self.elements.insert("contained");
         self.valuesets.extend(lower.valuesets.iter().copied());
         let fold = match &rest.kind {
             Kind::Call(_, name, _) if name == "exists" || name == "anyTrue" => Fold::Any,

@@ -21,7 +21,17 @@ pub enum Class {
     Instant,
     Time,
     Quantity,
+    Coding,
+    /// CodeableConcept
+    Concept,
+    /// Any other that has parts.
     Complex,
+}
+
+impl Class {
+    pub fn has_parts(self) -> bool {
+        matches!(self, Class::Quantity | Class::Coding | Class::Concept | Class::Complex)
+    }
 }
 
 #[derive(Debug)]
@@ -102,6 +112,11 @@ impl TypeId {
         false
     }
 
+    /// Whether `ofType()` keeps it: a primitive is of its own type only (a code is no string), anything else of those above it too.
+    pub fn narrows_to(self, other: TypeId) -> bool {
+        self == other || (self.class().has_parts() && self.is_a(other))
+    }
+
     pub fn is_resource(self) -> bool {
         R4.named("Resource").is_some_and(|resource| self.is_a(resource))
     }
@@ -162,7 +177,7 @@ impl Model {
             let number = SYSTEM.len() + number;
             types[number].parent = by_name.get(head(line).1).copied();
             // A primitive's `value` is the primitive itself in FHIRPath.
-            if types[number].class == Class::Complex || types[number].class == Class::Quantity {
+            if types[number].class.has_parts() {
                 types[number].elements = line.split(' ').skip(1).filter_map(|field| element(field, &by_name)).collect();
             }
         }
@@ -194,6 +209,8 @@ fn class(name: &str) -> Class {
         "instant" => Class::Instant,
         "time" => Class::Time,
         "Quantity" => Class::Quantity,
+        "Coding" => Class::Coding,
+        "CodeableConcept" => Class::Concept,
         _ if name.starts_with(|c: char| c.is_ascii_lowercase()) => Class::Text,
         _ => Class::Complex,
     }

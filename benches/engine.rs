@@ -1,0 +1,88 @@
+//! How fast the engine is, with the limit beside each figure in the same run.
+//!
+//! In: the Synthea patients (`FOOTBRIDGE_SHARED`, else `../shared`) and the shipped mappings. Out: a table.
+//! Never here: a threshold that fails; a goal missed is printed as missed.
+
+mod feed;
+
+use feed::Record;
+use footbridge::cli::rehearsal::Engine;
+use footbridge::config::mappings;
+use footbridge_core::fhir::{json, peek};
+use footbridge_core::shard::{Arrival, Input, Member, Reading, Room, Versions, What, replay};
+use footbridge_core::time::Instant;
+use std::hint::black_box;
+use std::path::Path;
+use std::time::Duration;
+
+const ROUNDS: usize = 5;
+
+/// Nanoseconds a record: the least of all rounds, for the machine is shared.
+fn least(times: &[Duration], records: usize) -> f64 {
+    let best = times.iter().min().expect("at least one round");
+    best.as_nanos() as f64 / records as f64
+}
+
+fn timed<T>(f: impl FnOnce() -> T) -> (Duration, T) {
+    let start = std::time::Instant::now();
+    let out = f();
+    (start.elapsed(), out)
+}
+
+fn main() {
+    let copies = std::env::var("COPIES").ok().and_then(|n| n.parse().ok()).unwrap_or(4);
+    let records = feed::mix(&feed::shared(), copies);
+    let bytes: usize = records.iter().map(|record| record.body.len()).sum();
+    let mappings =
+        mappings::read(Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/mappings"))).mappings.expect("the shipped mappings are right");
+    let engine = Engine::rehearsing(mappings);
+    let from = Instant::parse("2019-01-01T00:00:00Z").expect("an instant");
+
+    let (mut parse, mut peeked, mut decode, mut step) = (vec![], vec![], vec![], vec![]);
+    let mut state = (0, 0, 0, 0);
+    for _ in 0..ROUNDS {
+        parse.push(timed(|| records.iter().for_each(|record| drop(black_box(json_parse(&record.body))))).0);
+        peeked.push(timed(|| records.iter().for_each(|record| drop(black_box(peek(&record.body))))).0);
+        decode.push(timed(|| records.iter().for_each(|record| drop(black_box(engine.origin().read(&record.body, None, None, from))))).0);
+        let (time, measured) = timed(|| decode_and_step(&engine, &records, from));
+        step.push(time);
+        state = measured;
+    }
+    let n = records.len();
+    let (persons, resources, core, versions) = state;
+    println!("{n} records, {:.0} MB, {persons} persons, 8 audiences, one thread, best of {ROUNDS} rounds", bytes as f64 / 1e6);
+    println!("{:<46}{:>12}{:>12}", "", "measured", "limit");
+    println!("{:<46}{:>9.0} ns{:>12}", "sonic-rs: parse whole, a record", least(&parse, n), "");
+    println!("{:<46}{:>9.0} ns{:>9} ns", "peek, a record", least(&peeked, n), 300);
+    println!("{:<46}{:>9.0} ns{:>12}", "decode: bytes to input, a record", least(&decode, n), "");
+    println!("{:<46}{:>9.0} ns{:>9} ns", "decode + step, a record", least(&step, n), 1500);
+    println!("{:<46}{:>10} B{:>10} B", "state: a member's core", core / persons.max(1), 1000);
+    println!("{:<46}{:>10.1} B{:>10} B", "state: versions, a read resource", versions as f64 / resources.max(1) as f64, 16);
+}
+
+fn json_parse(body: &[u8]) -> bool {
+    sonic_rs::from_slice::<sonic_rs::Value>(body).is_ok()
+}
+
+/// Persons, resources with a version, bytes of their cores, bytes of their versions.
+fn decode_and_step(engine: &Engine, records: &[Record], from: Instant) -> (usize, usize, usize, usize) {
+    let mut room = engine.room();
+    let mut out = Vec::new();
+    room.baseline("files", from, &mut out);
+    for record in records {
+        if let Ok(Reading::About { persons, put, .. }) = engine.origin().read(&record.body, None, None, from) {
+            for (person, _) in persons {
+                room.put(person, from, Input::Put(put.clone()), &mut out);
+            }
+        }
+    }
+    let sizes = room
+        .members()
+        .map(|(_, (member, versions)): (_, &(Member, Versions))| (member.encode().len(), versions.len(), versions.encode().len()));
+    let mut sum = (0, 0, 0, 0);
+    for (core, resources, versions) in sizes {
+        sum = (sum.0 + 1, sum.1 + resources, sum.2 + core, sum.3 + versions);
+    }
+    black_box(out.len());
+    sum
+}
