@@ -3,13 +3,15 @@
 //! In: the Synthea patients (`FOOTBRIDGE_SHARED`, else `../shared`) and the shipped mappings. Out: a table.
 //! Never here: a threshold that fails; a goal missed is printed as missed.
 
+#![expect(clippy::print_stdout, reason = "a bench prints its table")]
+
 mod feed;
 
 use feed::Record;
 use footbridge::cli::rehearsal::Engine;
 use footbridge::config::mappings;
-use footbridge_core::fhir::{json, peek};
-use footbridge_core::shard::{Arrival, Input, Member, Reading, Room, Versions, What, replay};
+use footbridge_core::fhir::peek;
+use footbridge_core::shard::{Input, Member, Reading, Versions};
 use footbridge_core::time::Instant;
 use std::hint::black_box;
 use std::path::Path;
