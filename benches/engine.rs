@@ -3,6 +3,8 @@
 //! In: the Synthea patients (`FOOTBRIDGE_SHARED`, else `../shared`) and the shipped mappings. Out: a table.
 //! Never here: a threshold that fails; a goal missed is printed as missed.
 
+#![expect(clippy::print_stdout, reason = "a bench prints its table")]
+
 mod feed;
 
 use feed::Record;
@@ -33,7 +35,8 @@ fn main() {
     let copies = std::env::var("COPIES").ok().and_then(|n| n.parse().ok()).unwrap_or(4);
     let records = feed::mix(&feed::shared(), copies);
     let bytes: usize = records.iter().map(|record| record.body.len()).sum();
-    let mappings = mappings::read(Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/mappings"))).mappings.expect("the shipped mappings are right");
+    let mappings =
+        mappings::read(Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/mappings"))).mappings.expect("the shipped mappings are right");
     let engine = Engine::rehearsing(mappings);
     let from = Instant::parse("2019-01-01T00:00:00Z").expect("an instant");
 
@@ -75,9 +78,9 @@ fn decode_and_step(engine: &Engine, records: &[Record], from: Instant) -> (usize
             }
         }
     }
-    let sizes = room.members().map(|(_, (member, versions)): (_, &(Member, Versions))| {
-        (member.encode().len(), versions.len(), versions.encode().len())
-    });
+    let sizes = room
+        .members()
+        .map(|(_, (member, versions)): (_, &(Member, Versions))| (member.encode().len(), versions.len(), versions.encode().len()));
     let mut sum = (0, 0, 0, 0);
     for (core, resources, versions) in sizes {
         sum = (sum.0 + 1, sum.1 + resources, sum.2 + core, sum.3 + versions);

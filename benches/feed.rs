@@ -22,7 +22,8 @@ pub fn shared() -> PathBuf {
 /// So many copies of the patients, each with ids of its own. Two thirds have a Consent, a third of those a second one.
 pub fn mix(shared: &Path, copies: usize) -> Vec<Record> {
     let file = shared.join("data/synthea-r4/patients.bundles.ndjson.zst");
-    let packed = std::fs::File::open(&file).unwrap_or_else(|e| panic!("{}: {e}; set FOOTBRIDGE_SHARED", file.display()));
+    assert!(file.exists(), "{} is missing; set FOOTBRIDGE_SHARED", file.display());
+    let packed = std::fs::File::open(&file).expect("a file that can be read");
     let lines = BufReader::with_capacity(1 << 20, zstd::Decoder::new(packed).expect("a zstd file")).lines();
     let mut once = Vec::new();
     for (number, line) in lines.enumerate() {

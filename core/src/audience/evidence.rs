@@ -273,8 +273,15 @@ impl<'a> Reading<'a> {
 
 /// The elements that carry the time of the data, most exact first (consent rule C6 reads them).
 const TIMES: [&str; 9] = [
-    "effectiveDateTime", "effectivePeriod", "performedDateTime", "performedPeriod", "occurrenceDateTime", "period",
-    "onsetDateTime", "authoredOn", "recordedDate",
+    "effectiveDateTime",
+    "effectivePeriod",
+    "performedDateTime",
+    "performedPeriod",
+    "occurrenceDateTime",
+    "period",
+    "onsetDateTime",
+    "authoredOn",
+    "recordedDate",
 ];
 
 fn time_of(tree: &Value, zone: &crate::time::Zone) -> Result<Option<(Instant, Span)>, Unreadable> {

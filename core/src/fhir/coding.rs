@@ -71,7 +71,8 @@ mod tests {
         ] {
             let mut codes = Vec::new();
             each_code(text.as_bytes(), &mut |system, code| codes.push((system.map(str::to_owned), code.to_owned()))).expect(text);
-            let expected: Vec<_> = expected.into_iter().map(|(system, code): (Option<&str>, &str)| (system.map(str::to_owned), code.to_owned())).collect();
+            let expected: Vec<_> =
+                expected.into_iter().map(|(system, code): (Option<&str>, &str)| (system.map(str::to_owned), code.to_owned())).collect();
             assert_eq!(codes, expected, "{text}");
         }
         assert!(each_code(br#"{"coding":[{"#, &mut |_, _| ()).is_err());

@@ -348,7 +348,7 @@ mod tests {
 
     fn about(text: &str) -> (Vec<String>, bool) {
         let peek = peek(text.as_bytes()).unwrap_or_else(|e| panic!("{e}: {text}"));
-        (peek.patients.iter().map(|p| p.to_string()).collect(), peek.patients_unclear)
+        (peek.patients.iter().map(std::string::ToString::to_string).collect(), peek.patients_unclear)
     }
 
     #[test]
@@ -396,7 +396,7 @@ mod tests {
             (r#"{"resourceType":"Telepathy","subject":{"reference":"Patient\/1"}}"#, &["Patient/1"], false),
             (r#"{"resourceType":"Encounter","subject":{"reference":"Patient?identifier=s|1"}}"#, &["Patient?identifier=s|1"], false),
         ] {
-            assert_eq!(about(text), (patients.iter().map(|p| p.to_string()).collect(), unclear), "{text}");
+            assert_eq!(about(text), (patients.iter().map(std::string::ToString::to_string).collect(), unclear), "{text}");
         }
     }
 

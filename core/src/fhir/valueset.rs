@@ -357,12 +357,13 @@ fn read_expansion(expansion: &Value, raw: &Raw) -> Result<Vec<Include>, Problem>
     while let Some(entry) = open.pop() {
         counted += 1;
         open.extend(list(entry, "contains", raw)?.iter().rev());
-        let is_abstract = get(entry, "abstract", raw)?.and_then(|v| v.as_bool()) == Some(true);
+        let is_abstract = get(entry, "abstract", raw)?.and_then(sonic_rs::JsonValueTrait::as_bool) == Some(true);
         let Some(code) = string(entry, "code", raw)?.filter(|_| !is_abstract) else { continue };
         let (system, display) = (string(entry, "system", raw)?, string(entry, "display", raw)?);
         include.concepts.push(Concept { system, code, display });
     }
-    let total = get(expansion, "total", raw)?.and_then(|v| v.as_raw_number()).and_then(|n| n.as_str().parse::<u64>().ok());
+    let total =
+        get(expansion, "total", raw)?.and_then(sonic_rs::JsonValueTrait::as_raw_number).and_then(|n| n.as_str().parse::<u64>().ok());
     if total.is_some_and(|total| total > counted) {
         let what = "`expansion` holds a page of the set, not the whole";
         return Err(raw.problem(what).hint("expand it again with a larger count"));

@@ -45,4 +45,3 @@ pub enum Fact {
     MergeCycle,
     HandedOver,
 }
-

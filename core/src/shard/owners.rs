@@ -2,8 +2,8 @@
 //!
 //! In: claims and deletes, partitioned by resource. Out: `Delete`s for persons. Never here: what the resource says.
 
+use super::{Claim, Delete};
 use crate::fhir::Version;
-use super::{Claim, Delete };
 use crate::key::{Person, ResourceKey};
 use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;

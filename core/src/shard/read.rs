@@ -3,7 +3,7 @@
 //! In: definitions, keys, one resource. Out: a `Put` for each person, a broadcast resource, or a reason to quarantine.
 //! Never here: a person's other records.
 
-use super::{Content, Put, Shared };
+use super::{Content, Put, Shared};
 use crate::audience::{self, Body, Definitions, KeyOf, Look};
 use crate::consent::{self, Consent};
 use crate::fhir::compartment::BROADCAST;
@@ -131,14 +131,7 @@ impl Origin<'_> {
         Ok(persons)
     }
 
-    fn content(
-        &self,
-        peek: &Peek,
-        body: &[u8],
-        key_of: KeyOf,
-        links: Option<&BundleLinks>,
-        stamp: Instant,
-    ) -> Result<Content, Unreadable> {
+    fn content(&self, peek: &Peek, body: &[u8], key_of: KeyOf, links: Option<&BundleLinks>, stamp: Instant) -> Result<Content, Unreadable> {
         let definitions = self.definitions;
         match peek.kind.as_ref() {
             "Patient" => {

@@ -116,9 +116,9 @@ impl<'a> Desk<'a> {
         if self.member.stale_restriction || received {
             return Some(Closed::ConsentDenied);
         }
-        let held_back = audience.holdout.is_some_and(|holdout| {
-            self.setting.keys.amount(self.person, &audience.name, "holdout") % 1000 < u64::from(holdout.share)
-        });
+        let held_back = audience
+            .holdout
+            .is_some_and(|holdout| self.setting.keys.amount(self.person, &audience.name, "holdout") % 1000 < u64::from(holdout.share));
         held_back.then_some(Closed::HeldBack)
     }
 
@@ -138,7 +138,8 @@ impl<'a> Desk<'a> {
         let consents: Vec<&Consent> = self.consents.iter().map(|(_, consent)| *consent).collect();
         let asked = Question { recipient: &policy.recipients[question.0], organisation: &policy.organisation, purpose: question.1 };
         let steps = consent::decide(&consents, &asked, policy);
-        let redacts = std::iter::once(steps.first()).chain(steps.changes().map(|(_, decision)| decision)).any(|decision| !decision.redact.is_empty());
+        let redacts =
+            std::iter::once(steps.first()).chain(steps.changes().map(|(_, decision)| decision)).any(|decision| !decision.redact.is_empty());
         self.decisions.push(Decided { question, steps, redacts });
         self.decisions.len() - 1
     }
@@ -245,7 +246,9 @@ impl<'a> Desk<'a> {
         let reach = |channel: &Channel| {
             let address = match &self.member.patient {
                 None => Steps::always(None),
-                Some(patient) => patient.reach(way(*channel)).map(|place| place.map(|place| patient.contacts[usize::from(place)].value.clone())),
+                Some(patient) => {
+                    patient.reach(way(*channel)).map(|place| place.map(|place| patient.contacts[usize::from(place)].value.clone()))
+                }
             };
             let permitted = match channel.rule(policy).permission {
                 Permission::ContactOnFile => Steps::always(true),

@@ -5,9 +5,9 @@
 
 use super::release::Setting;
 use super::step::{Moment, step};
-use crate::fhir::Version;
 use super::{Baseline, Broadcast, Delete, Fact, Input, Member, Message, Owner, Ownership, Partition, Shared, Told, Versions};
 use crate::audience::{Definitions, Evidence};
+use crate::fhir::Version;
 use crate::gate::MemberKey;
 use crate::key::{Keys, Person, ResourceKey, Spread};
 use crate::time::Instant;
@@ -74,8 +74,7 @@ impl<'a> Room<'a> {
 
     fn one(&mut self, person: Person, input: Input, out: &mut Vec<Happening>, queue: &mut VecDeque<(Person, Input)>) {
         let moment = Moment { now: self.now, hold: false, silent: &self.silent, fresh_until: Instant::END };
-        let setting =
-            Setting { definitions: self.definitions, keys: self.keys, member_keys: self.member_keys, broadcast: &self.broadcast };
+        let setting = Setting { definitions: self.definitions, keys: self.keys, member_keys: self.member_keys, broadcast: &self.broadcast };
         let (member, versions) = self.members.entry(person).or_default();
         if let Input::Put(put) = &input {
             // What is among the member's own resources is no broadcast resource.

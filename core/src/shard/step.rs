@@ -284,7 +284,7 @@ fn apply_preference(member: &mut Member, now: Instant, preference: Preference) {
 fn apply_message(person: Person, member: &mut Member, message: Message, step: &mut Step) {
     match message {
         Message::HandOver(hand_over) => {
-            let taken = member.receive(person, hand_over);
+            let taken = member.receive(person, *hand_over);
             let cycle = member.merge.received.iter().any(|(_, _, parts)| parts.is_cycle(person));
             if taken && cycle {
                 step.facts.push(Fact::MergeCycle);
@@ -323,7 +323,7 @@ fn relink(person: Person, member: &mut Member, replaces: Vec<Person>, replaced_b
 fn take_back(person: Person, member: &mut Member, survivor: Person, step: &mut Step) {
     member.merge.sent += 1;
     let empty = HandOver { from: person, number: member.merge.sent, parts: None };
-    step.messages.push((survivor, Message::HandOver(empty)));
+    step.messages.push((survivor, Message::HandOver(Box::new(empty))));
 }
 
 /// A person merged away sends the survivor what its records amount to now.
@@ -334,7 +334,8 @@ fn hand_over_again(person: Person, member: &mut Member, versions: &Versions, ste
     }
     member.merge.sent += 1;
     let parts = Some(member.parts(person, versions.keys()));
-    step.messages.push((survivor, Message::HandOver(HandOver { from: person, number: member.merge.sent, parts })));
+    let hand_over = HandOver { from: person, number: member.merge.sent, parts };
+    step.messages.push((survivor, Message::HandOver(Box::new(hand_over))));
 }
 
 /// Exits everywhere, then forgets all but the counters, which must never repeat.

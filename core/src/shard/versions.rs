@@ -1,7 +1,7 @@
 //! Which version of each resource a member has seen: 16 bytes a resource, kept apart from the member's state.
 
-use crate::fhir::Version;
 use super::member::{BadState, FORMAT};
+use crate::fhir::Version;
 use crate::key::ResourceKey;
 
 /// Sorted by key. A deleted or moved resource keeps its entry, so that a late older version stays refused.
