@@ -8,6 +8,7 @@ use crate::fhir::valueset::ValueSets;
 use crate::fhir::{Peek, Unreadable};
 use crate::fhirpath::{Codes, Required};
 use smallvec::SmallVec;
+use sonic_rs::{JsonContainerTrait, JsonValueTrait, Value};
 
 /// Whether the codes of this element say what the resource is about.
 fn is_coded(element: &[u8]) -> bool {
@@ -23,6 +24,12 @@ fn is_coded(element: &[u8]) -> bool {
             | b"category"
             | b"reasonCode"
             | b"reason"
+            // These hold such elements in turn: a plan's activities, the parts of an observation and what it found.
+            | b"activity"
+            | b"component"
+            | b"valueCodeableConcept"
+            | b"diagnosis"
+            | b"protocolApplied"
     )
 }
 
@@ -68,6 +75,23 @@ impl Vocabulary {
         sets.sort_unstable();
         sets.dedup();
         Ok(sets)
+    }
+
+    /// Whether some code anywhere in the resource is in a sensitive value set: to be told of a plan is to be told of
+    /// its activities. Labels and narrative are no codes of what it is about.
+    pub fn is_sensitive_within(&self, tree: &Value) -> bool {
+        let Some(fields) = tree.as_object().filter(|_| !self.sensitive.is_empty()) else { return false };
+        fields.iter().any(|(element, value)| !["meta", "text"].contains(&element) && self.has_sensitive(value))
+    }
+
+    fn has_sensitive(&self, value: &Value) -> bool {
+        if let Some(items) = value.as_array() {
+            return items.iter().any(|item| self.has_sensitive(item));
+        }
+        let Some(fields) = value.as_object() else { return false };
+        let system = fields.iter().find(|(key, _)| *key == "system").and_then(|(_, system)| system.as_str());
+        let listed = |code| self.sets.may_mention(code) && self.sensitive.iter().any(|set| self.sets.contains(*set, system, code));
+        fields.iter().any(|(key, value)| (key == "code" && value.as_str().is_some_and(listed)) || self.has_sensitive(value))
     }
 
     /// `false` only where the element is there and surely has none of the codes.

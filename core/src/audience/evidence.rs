@@ -138,6 +138,7 @@ pub fn look(definitions: &Definitions, peek: &Peek, body: Body, key_of: KeyOf, f
             &parsed
         }
     };
+    let sensitive = sensitive || definitions.vocabulary.is_sensitive_within(tree);
     let marks = Marks { labels: Labels::read(tree)?, sensitive };
     if !matches {
         return Ok(Look { evidence: None, marks });

@@ -1,13 +1,13 @@
 //! Codes as they stand in a resource, without a tree.
 //!
-//! In: the bytes of one element. Out: system and code of each code, Coding, CodeableConcept or CodeableReference in it.
+//! In: the bytes of one element. Out: system and code of each code and Coding in it, however deep.
 //! Never here: what a code means.
 
 use super::json::Unreadable;
 use super::scan::Scan;
 use std::borrow::Cow;
 
-/// Calls `found` with each code. An element of another form has none. Keys that stand twice count each time.
+/// Calls `found` with each code, be the element a code, Coding, CodeableConcept, CodeableReference or a list of parts. Keys that stand twice count each time.
 ///
 /// # Errors
 /// Where the bytes are no JSON.
@@ -40,9 +40,9 @@ fn object(scan: &mut Scan, found: &mut impl FnMut(Option<&str>, &str)) -> Result
     scan.enter(b'{')?;
     while let Some(key) = scan.key()? {
         match key {
-            b"coding" | b"concept" if matches!(scan.ahead()?, b'[' | b'{') => value(scan, found)?,
             b"system" if scan.ahead()? == b'"' => system = scan.text()?,
             b"code" if scan.ahead()? == b'"' => code = scan.text()?,
+            _ if matches!(scan.ahead()?, b'[' | b'{') => value(scan, found)?,
             _ => {
                 scan.skip()?;
             }

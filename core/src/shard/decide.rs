@@ -114,10 +114,13 @@ fn look(
     let shown = release.at(now);
     let digest = shown.as_ref().ok().map(Shown::digest);
     let edge = next_edge(release, now, digest);
+    // An edge that was told as the end and has moved on since: without a renewal the member would be out by then.
+    let outlived = before.shown.is_some() && edge > before.until;
+    let renew = if outlived { before.renew.min(before.until.minus(Span(lease.0 - renew_after.0))) } else { before.renew };
     let quiet = |waiting: Option<Waiting>| {
-        let (renew, due) = match before.shown {
-            Some(_) if waiting.is_none() => (before.renew, edge.min(before.renew)),
-            _ => (before.renew, edge),
+        let due = match before.shown {
+            Some(_) if waiting.is_none() => edge.min(renew),
+            _ => edge,
         };
         Verdict { transition: None, rest: Emitted { renew, due, waiting, ..before.clone() } }
     };
@@ -143,7 +146,7 @@ fn look(
         }
         (Some(told), Ok(shown)) => {
             let changed = Some(told) != digest;
-            if !changed && before.renew > now {
+            if !changed && renew > now {
                 return quiet(None);
             }
             if waits.is_some() {

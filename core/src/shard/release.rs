@@ -182,10 +182,9 @@ impl<'a> Desk<'a> {
             return None;
         }
         let bare = Labels::default();
-        let labels: Vec<&Labels> = match marks.is_empty() {
-            true => vec![&bare],
-            false => marks.iter().map(|marks| &marks.labels).collect(),
-        };
+        // Its own labels count, or that it has none, whatever it refers to: a label elsewhere lifts nothing (I11).
+        let own = self.marks_of(*key).map_or(&bare, |marks| &marks.labels);
+        let labels: Vec<&Labels> = std::iter::once(own).chain(marks.iter().map(|marks| &marks.labels)).collect();
         let hidden = decision.steps.map(|decision| labels.iter().any(|labels| decision.redact.covers(labels)));
         (hidden.constant() != Some(&false)).then_some(hidden)
     }

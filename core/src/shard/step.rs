@@ -155,7 +155,7 @@ fn apply_put(
         return;
     }
     claim(person, member, accepted, &put, moment.now, step);
-    if accepted == Accepted::First {
+    if versions.come_back(put.key) || accepted == Accepted::First {
         // A link that pointed nowhere until now may have found its target.
         touch_linking(definitions, member, put.key, touched);
     }
@@ -258,10 +258,11 @@ fn apply_delete(definitions: &Definitions, member: &mut Member, versions: &mut V
     if versions.accept(delete.key, delete.version) == Accepted::Stale {
         return;
     }
+    versions.leave(delete.key);
     replace_evidence(definitions, member, delete.key, None, touched);
-    if member::place(&mut member.marks, delete.key, None).is_some() {
-        touch_linking(definitions, member, delete.key, touched);
-    }
+    member::place(&mut member.marks, delete.key, None);
+    // What points there points nowhere now.
+    touch_linking(definitions, member, delete.key, touched);
     member::place(&mut member.shared, delete.key, None);
     if member::place(&mut member.consents, delete.key, None).is_some() {
         *touched = Touched::all(definitions);

@@ -8,6 +8,8 @@ use crate::key::ResourceKey;
 #[derive(Clone, Default, PartialEq)]
 pub struct Versions {
     seen: Vec<(ResourceKey, Version)>,
+    /// Those of them that were deleted or moved away. What they would carry is not known any more.
+    gone: Vec<ResourceKey>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,8 +36,22 @@ impl Versions {
         }
     }
 
+    /// Whether the resource is on file; one that is gone is not.
     pub fn knows(&self, key: ResourceKey) -> bool {
-        self.seen.binary_search_by_key(&key, |(key, _)| *key).is_ok()
+        self.seen.binary_search_by_key(&key, |(key, _)| *key).is_ok() && self.gone.binary_search(&key).is_err()
+    }
+
+    /// The resource was deleted or moved away.
+    pub fn leave(&mut self, key: ResourceKey) {
+        if let Err(place) = self.gone.binary_search(&key) {
+            self.gone.insert(place, key);
+        }
+    }
+
+    /// The resource is there. Tells whether it had been gone.
+    pub fn come_back(&mut self, key: ResourceKey) -> bool {
+        let place = self.gone.binary_search(&key);
+        place.map(|place| self.gone.remove(place)).is_ok()
     }
 
     pub fn len(&self) -> usize {
@@ -46,10 +62,15 @@ impl Versions {
         self.seen.is_empty()
     }
 
-    /// 16 bytes an entry, after one byte of format.
+    /// 16 bytes an entry, after one byte of format and the few that are gone, counted.
     pub fn encode(&self) -> Vec<u8> {
-        let mut out = Vec::with_capacity(1 + 16 * self.seen.len());
+        let mut out = Vec::with_capacity(5 + 8 * self.gone.len() + 16 * self.seen.len());
         out.push(FORMAT);
+        let gone = u32::try_from(self.gone.len()).expect("a member's resources fit into memory, and 32 bits count them");
+        out.extend(gone.to_le_bytes());
+        for key in &self.gone {
+            out.extend(key.as_u64().to_le_bytes());
+        }
         for (key, version) in &self.seen {
             out.extend(key.as_u64().to_le_bytes());
             out.extend(version.0.to_le_bytes());
@@ -58,20 +79,24 @@ impl Versions {
     }
 
     pub fn decode(bytes: &[u8]) -> Result<Versions, BadState> {
-        match bytes.split_first() {
-            None => Err(BadState::Empty),
-            Some((&FORMAT, rest)) if rest.len() % 16 == 0 => {
-                let word = |bytes: &[u8]| u64::from_le_bytes(bytes.try_into().expect("eight bytes"));
-                let entry = |entry: &[u8]| (ResourceKey::from_u64(word(&entry[..8])), Version(word(&entry[8..]).cast_signed()));
-                let seen: Vec<_> = rest.chunks_exact(16).map(entry).collect();
-                if seen.is_sorted_by(|a, b| a.0 < b.0) { Ok(Versions { seen }) } else { Err(BadState::Damaged) }
-            }
-            Some((&FORMAT, _)) => Err(BadState::Damaged),
-            Some((other, _)) => Err(BadState::Format(*other)),
-        }
+        let rest = match bytes.split_first() {
+            None => return Err(BadState::Empty),
+            Some((&FORMAT, rest)) => rest,
+            Some((other, _)) => return Err(BadState::Format(*other)),
+        };
+        let word = |bytes: &[u8]| u64::from_le_bytes(bytes.try_into().expect("eight bytes"));
+        let (count, rest) = rest.split_first_chunk::<4>().ok_or(BadState::Damaged)?;
+        let length = usize::try_from(u32::from_le_bytes(*count)).ok().and_then(|count| count.checked_mul(8)).ok_or(BadState::Damaged)?;
+        let (gone, seen) = rest.split_at_checked(length).ok_or(BadState::Damaged)?;
+        let gone: Vec<_> = gone.chunks_exact(8).map(|key| ResourceKey::from_u64(word(key))).collect();
+        let entry = |entry: &[u8]| (ResourceKey::from_u64(word(&entry[..8])), Version(word(&entry[8..]).cast_signed()));
+        let entries: Vec<_> = seen.chunks_exact(16).map(entry).collect();
+        let whole = seen.len() % 16 == 0 && entries.is_sorted_by(|a, b| a.0 < b.0) && gone.is_sorted_by(|a, b| a < b);
+        if whole { Ok(Versions { seen: entries, gone }) } else { Err(BadState::Damaged) }
     }
 
+    /// Of the resources on file.
     pub fn keys(&self) -> impl Iterator<Item = ResourceKey> {
-        self.seen.iter().map(|(key, _)| *key)
+        self.seen.iter().map(|(key, _)| *key).filter(|key| self.gone.binary_search(key).is_err())
     }
 }
