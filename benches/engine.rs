@@ -3,13 +3,15 @@
 //! In: the Synthea patients (`FOOTBRIDGE_SHARED`, else `../shared`) and the shipped mappings. Out: a table.
 //! Never here: a threshold that fails; a goal missed is printed as missed.
 
+#![expect(clippy::print_stdout, reason = "a bench prints its table")]
+
 mod feed;
 
 use feed::Record;
 use footbridge::cli::rehearsal::Engine;
 use footbridge::config::mappings;
-use footbridge_core::fhir::{json, peek};
-use footbridge_core::shard::{Arrival, Input, Member, Reading, Room, Versions, What, replay};
+use footbridge_core::fhir::peek;
+use footbridge_core::shard::{Input, Member, Reading, Versions};
 use footbridge_core::time::Instant;
 use std::hint::black_box;
 use std::path::Path;
@@ -33,14 +35,15 @@ fn main() {
     let copies = std::env::var("COPIES").ok().and_then(|n| n.parse().ok()).unwrap_or(4);
     let records = feed::mix(&feed::shared(), copies);
     let bytes: usize = records.iter().map(|record| record.body.len()).sum();
-    let mappings = mappings::read(Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/mappings"))).mappings.expect("the shipped mappings are right");
+    let mappings =
+        mappings::read(Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/mappings"))).mappings.expect("the shipped mappings are right");
     let engine = Engine::rehearsing(mappings);
     let from = Instant::parse("2019-01-01T00:00:00Z").expect("an instant");
 
     let (mut parse, mut peeked, mut decode, mut step) = (vec![], vec![], vec![], vec![]);
     let mut state = (0, 0, 0, 0);
     for _ in 0..ROUNDS {
-        parse.push(timed(|| records.iter().for_each(|record| drop(black_box(json_parse(&record.body))))).0);
+        parse.push(timed(|| records.iter().for_each(|record| _ = black_box(json_parse(&record.body)))).0);
         peeked.push(timed(|| records.iter().for_each(|record| drop(black_box(peek(&record.body))))).0);
         decode.push(timed(|| records.iter().for_each(|record| drop(black_box(engine.origin().read(&record.body, None, None, from))))).0);
         let (time, measured) = timed(|| decode_and_step(&engine, &records, from));
@@ -75,9 +78,9 @@ fn decode_and_step(engine: &Engine, records: &[Record], from: Instant) -> (usize
             }
         }
     }
-    let sizes = room.members().map(|(_, (member, versions)): (_, &(Member, Versions))| {
-        (member.encode().len(), versions.len(), versions.encode().len())
-    });
+    let sizes = room
+        .members()
+        .map(|(_, (member, versions)): (_, &(Member, Versions))| (member.encode().len(), versions.len(), versions.encode().len()));
     let mut sum = (0, 0, 0, 0);
     for (core, resources, versions) in sizes {
         sum = (sum.0 + 1, sum.1 + resources, sum.2 + core, sum.3 + versions);

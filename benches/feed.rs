@@ -6,7 +6,6 @@ use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 
 pub struct Record {
-    pub at: String,
     pub body: Vec<u8>,
 }
 
@@ -23,7 +22,8 @@ pub fn shared() -> PathBuf {
 /// So many copies of the patients, each with ids of its own. Two thirds have a Consent, a third of those a second one.
 pub fn mix(shared: &Path, copies: usize) -> Vec<Record> {
     let file = shared.join("data/synthea-r4/patients.bundles.ndjson.zst");
-    let packed = std::fs::File::open(&file).unwrap_or_else(|e| panic!("{}: {e}; set FOOTBRIDGE_SHARED", file.display()));
+    assert!(file.exists(), "{} is missing; set FOOTBRIDGE_SHARED", file.display());
+    let packed = std::fs::File::open(&file).expect("a file that can be read");
     let lines = BufReader::with_capacity(1 << 20, zstd::Decoder::new(packed).expect("a zstd file")).lines();
     let mut once = Vec::new();
     for (number, line) in lines.enumerate() {
@@ -52,12 +52,12 @@ pub fn mix(shared: &Path, copies: usize) -> Vec<Record> {
     once.sort_by(|a, b| a.0.cmp(&b.0));
     let mut records = Vec::with_capacity(once.len() * copies);
     for copy in 0..copies {
-        for (at, id, json) in &once {
+        for (_, id, json) in &once {
             // Every id of a copy ends in its number: no resource belongs to two patients.
             let body = json.replace(id.as_str(), &format!("{id}-{copy}")).replacen("\"id\":\"", &format!("\"id\":\"{copy}-"), 1);
             let body = body.replace(&format!("\"id\":\"{copy}-{id}-{copy}\""), &format!("\"id\":\"{id}-{copy}\""));
             let body = body.replace("\"Encounter/", &format!("\"Encounter/{copy}-"));
-            records.push(Record { at: at.clone(), body: body.into_bytes() });
+            records.push(Record { body: body.into_bytes() });
         }
     }
     records

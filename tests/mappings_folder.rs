@@ -62,7 +62,7 @@ fn read(test: &str, more: &[(&str, &[u8])]) -> Reading {
 }
 
 fn told(reading: &Reading) -> Vec<String> {
-    reading.problems.iter().map(|problem| problem.to_string()).collect()
+    reading.problems.iter().map(std::string::ToString::to_string).collect()
 }
 
 #[test]
@@ -153,7 +153,7 @@ fn a_file_that_never_ends_is_refused() {
 #[test]
 fn the_shipped_mappings_have_no_error() {
     let reading = mappings::read(&Path::new(env!("CARGO_MANIFEST_DIR")).join("mappings"));
-    let errors: Vec<_> = reading.problems.iter().filter(|problem| problem.is_error()).map(|problem| problem.to_string()).collect();
+    let errors: Vec<_> = reading.problems.iter().filter(|problem| problem.is_error()).map(std::string::ToString::to_string).collect();
     assert_eq!(errors, Vec::<String>::new());
     let mappings = reading.mappings.expect("mappings");
     assert_eq!(mappings.catalogue.audiences.len(), 8);

@@ -18,7 +18,12 @@ fn data(path: &str) -> PathBuf {
 /// The core unpacks nothing: the tool does.
 fn bundles(path: &str) -> impl Iterator<Item = Vec<u8>> {
     let mut tool = Command::new("zstd").arg("-dc").arg(data(path)).stdout(Stdio::piped()).spawn().expect("the zstd tool");
-    BufReader::new(tool.stdout.take().expect("piped")).split(b'\n').map(|line| line.expect("unpacks"))
+    let lines = BufReader::new(tool.stdout.take().expect("piped")).split(b'\n').map(|line| line.expect("unpacks"));
+    // Asked for after the last line: a tool that failed has cut the data short.
+    lines.chain(std::iter::from_fn(move || {
+        assert!(tool.wait().expect("it was started").success(), "zstd failed");
+        None
+    }))
 }
 
 #[test]

@@ -36,7 +36,7 @@ impl Patients {
         self.0.extend(other.0);
     }
 
-    pub fn len(&self) -> usize {
+    pub fn count(&self) -> usize {
         self.0.len()
     }
 }

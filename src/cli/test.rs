@@ -56,7 +56,11 @@ pub fn run(args: &Test) -> anyhow::Result<Exit> {
         for story in &file.stories {
             let difference = tell(&engine, file, story)?;
             let outcome = Outcome { audience: &file.audience, story: &story.name, passed: difference.is_none(), difference };
-            if outcome.passed { passed += 1 } else { failed += 1 }
+            if outcome.passed {
+                passed += 1;
+            } else {
+                failed += 1;
+            }
             report(&mut out, args.json, &outcome)?;
         }
     }

@@ -238,7 +238,7 @@ mod tests {
     fn tree(text: &str) -> (Option<Document>, Vec<String>) {
         let mut problems = Vec::new();
         let document = read("a.yaml", text, &mut problems);
-        (document, problems.iter().map(|p| p.to_string()).collect())
+        (document, problems.iter().map(std::string::ToString::to_string).collect())
     }
 
     /// The value at a dotted path: its text, and its place.

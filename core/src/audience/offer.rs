@@ -44,14 +44,14 @@ mod decimal {
 
 /// What one resource offers at each instant: of several values the first, or the latest by value.
 /// A value that cannot take the form is not offered.
-pub fn offers(scalars: &Steps<Vec<Scalar>>, form: Form, pick: Pick, zone: &Zone) -> Steps<Option<Offer>> {
+pub fn offers(scalars: &Steps<Vec<Scalar>>, form: Form, pick: Pick, zone: &Zone, from: Instant) -> Steps<Option<Offer>> {
     if form == Form::AgeBand {
         // Age moves with time by itself; the birth date does not.
         let birth = scalars.first().iter().find_map(|scalar| match scalar {
             Scalar::Moment(moment) => Some(*moment),
             _ => None,
         });
-        return birth.map_or_else(|| Steps::always(None), |birth| age_bands(&birth, zone));
+        return birth.map_or_else(|| Steps::always(None), |birth| age_bands(&birth, zone).since(from));
     }
     scalars.map(|scalars| {
         let mut candidates = scalars.iter().filter_map(|scalar| offer(scalar, form, zone));
@@ -109,7 +109,7 @@ fn day_of(scalar: &Scalar, precision: Precision, zone: &Zone) -> Option<civil::D
     match moment.precision {
         have if have < precision => None,
         have if have <= Precision::Day => Some(moment.local.date()),
-        _ => zone.local(moment.earliest(zone)).map(|local| local.date()),
+        _ => zone.local(moment.earliest(zone)).map(jiff::civil::DateTime::date),
     }
 }
 
@@ -156,9 +156,53 @@ const ZIP3_SMALL_2020: [u16; 18] = [36, 59, 102, 202, 203, 204, 205, 369, 556, 6
 
 /// Prefixes that the postal service has given out to places, as ranges.
 const ZIP3_IN_USE: [(u16, u16); 49] = [
-    (5, 98), (100, 212), (214, 268), (270, 342), (344, 344), (346, 347), (349, 352), (354, 418), (420, 427), (430, 516),
-    (520, 528), (530, 532), (534, 535), (537, 551), (553, 567), (570, 577), (580, 588), (590, 620), (622, 631), (633, 641),
-    (644, 658), (660, 662), (664, 681), (683, 693), (700, 701), (703, 708), (710, 714), (716, 731), (733, 741), (743, 770),
-    (772, 816), (820, 838), (840, 847), (850, 853), (855, 857), (859, 860), (863, 865), (870, 871), (873, 875), (877, 885),
-    (889, 891), (893, 895), (897, 898), (900, 908), (910, 928), (930, 961), (967, 968), (970, 986), (988, 999),
+    (5, 98),
+    (100, 212),
+    (214, 268),
+    (270, 342),
+    (344, 344),
+    (346, 347),
+    (349, 352),
+    (354, 418),
+    (420, 427),
+    (430, 516),
+    (520, 528),
+    (530, 532),
+    (534, 535),
+    (537, 551),
+    (553, 567),
+    (570, 577),
+    (580, 588),
+    (590, 620),
+    (622, 631),
+    (633, 641),
+    (644, 658),
+    (660, 662),
+    (664, 681),
+    (683, 693),
+    (700, 701),
+    (703, 708),
+    (710, 714),
+    (716, 731),
+    (733, 741),
+    (743, 770),
+    (772, 816),
+    (820, 838),
+    (840, 847),
+    (850, 853),
+    (855, 857),
+    (859, 860),
+    (863, 865),
+    (870, 871),
+    (873, 875),
+    (877, 885),
+    (889, 891),
+    (893, 895),
+    (897, 898),
+    (900, 908),
+    (910, 928),
+    (930, 961),
+    (967, 968),
+    (970, 986),
+    (988, 999),
 ];

@@ -39,7 +39,7 @@ pub(super) fn decide(texts: &[String], purpose: &str, at: Instant, zone: &Zone) 
             continue;
         }
         let unsupported = text.contains("\"class\"") || text.contains("\"type\":\"perhaps\"") || text.contains("Organization/stranger");
-        let list = consent.get("provision").is_some_and(|p| p.is_array());
+        let list = consent.get("provision").is_some_and(sonic_rs::JsonValueTrait::is_array);
         let root_type = if list { None } else { consent["provision"]["type"].as_str() };
         let base = if list { consent["decision"].as_str() } else { rule(text).or(root_type) };
         let base = match (base, rule(text), root_type) {
@@ -98,7 +98,7 @@ fn fold(children: &[&Value], parent: Option<&str>, strict: bool, named: bool, as
     for child in children {
         let kind = match (child["type"].as_str(), parent) {
             (Some("permit"), _) | (None, Some("deny")) => Some("permit"),
-            (Some(_), _) | (None, _) => Some("deny"),
+            (Some(_) | None, _) => Some("deny"),
         };
         let (this, labels) = one(child, kind, strict, named, false, ask);
         says.push(this);

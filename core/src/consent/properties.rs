@@ -111,7 +111,7 @@ proptest! {
         let decided = answers(&consents.iter().collect::<Vec<_>>(), &policy, purpose);
         for (at, decision) in samples().into_iter().zip(decided) {
             let naive = oracle::decide(&texts, purpose.code(), at, &zone());
-            let redact: Vec<&str> = decision.redact.labels().iter().map(|label| label.code()).collect();
+            let redact: Vec<&str> = decision.redact.labels().iter().map(super::codes::Label::code).collect();
             prop_assert_eq!((decision.outcome, redact), (naive.outcome, naive.redact.iter().map(String::as_str).collect()), "at {}", at);
             prop_assert_eq!(decision.authorized, naive.names_purpose && policy.authorization == Authorization::PurposeOnly, "at {}", at);
         }

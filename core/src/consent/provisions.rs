@@ -210,7 +210,7 @@ fn who(actor: &Actor, asked: &Asked) -> Who {
 pub(super) fn actors_are_resolved(body: &Body, asked: &Asked) -> bool {
     let mut resolved = true;
     body.root.for_each(&mut |provision| {
-        resolved &= !provision.actors.unread && provision.actors.known.iter().all(|actor| who(actor, asked).is_resolved())
+        resolved &= !provision.actors.unread && provision.actors.known.iter().all(|actor| who(actor, asked).is_resolved());
     });
     resolved
 }

@@ -288,7 +288,7 @@ fn documented(resource: &Value) -> Result<bool, Unreadable> {
         return Ok(true);
     }
     for verification in objects(resource, "verification")? {
-        if get(verification, "verified")?.and_then(|verified| verified.as_bool()) == Some(true) {
+        if get(verification, "verified")?.and_then(sonic_rs::JsonValueTrait::as_bool) == Some(true) {
             return Ok(true);
         }
     }

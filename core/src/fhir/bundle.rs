@@ -488,7 +488,7 @@ mod tests {
             let Change::Put { bytes, .. } = bundle.entries[index].change else { panic!("no put") };
             let peek = peek(bytes).expect("a resource");
             let (ids, unclear) = links.patients(&peek);
-            (ids.iter().map(|id| id.to_string()).collect::<Vec<_>>(), unclear)
+            (ids.iter().map(std::string::ToString::to_string).collect::<Vec<_>>(), unclear)
         };
         assert_eq!(patients(4), (vec!["1".to_owned()], false));
         assert_eq!(patients(5), (vec![], true));

@@ -164,7 +164,7 @@ mod tests {
     fn trap_decimals_keep_their_digits() {
         for digits in ["1.10", "1.0", "100000000000000000000.5", "1e3", "-0.0"] {
             let value = parse(format!("{{\"value\":{digits}}}").as_bytes()).expect("json");
-            let raw = get(&value, "value").expect("once").and_then(|v| v.as_raw_number()).expect("a number");
+            let raw = get(&value, "value").expect("once").and_then(sonic_rs::JsonValueTrait::as_raw_number).expect("a number");
             assert_eq!(raw.as_str(), digits);
         }
     }

@@ -128,7 +128,7 @@ fn identifiers(resource: &[u8]) -> Result<Vec<String>, Unreadable> {
     let Some(element) = peek(resource)?.element("identifier")? else { return Ok(Vec::new()) };
     let parsed = json::parse(element)?;
     let mut out = Vec::new();
-    for identifier in parsed.as_array().map(|list| list.as_slice()).unwrap_or(std::slice::from_ref(&parsed)) {
+    for identifier in parsed.as_array().map(sonic_rs::Array::as_slice).unwrap_or(std::slice::from_ref(&parsed)) {
         let text = |key| Ok::<_, Unreadable>(json::get(identifier, key)?.and_then(|v| v.as_str()));
         let (system, value) = (text("system")?, text("value")?);
         if let Some(value) = value {

@@ -146,6 +146,11 @@ impl<'a> Peek<'a> {
         Ok(self.find(name, "an element that a definition reads")?.map(|(start, end)| &self.bytes[start..end]))
     }
 
+    /// Every top-level element, with its bytes, as they stand.
+    pub fn elements(&self) -> impl Iterator<Item = (&'a [u8], &'a [u8])> {
+        self.members.iter().map(|member| (member.key, &self.bytes[member.start as usize..member.end as usize]))
+    }
+
     fn find(&self, name: &str, called: &'static str) -> Result<Option<(usize, usize)>, Unreadable> {
         let mut found = None;
         for Member { key, start, end } in &self.members {
@@ -343,7 +348,7 @@ mod tests {
 
     fn about(text: &str) -> (Vec<String>, bool) {
         let peek = peek(text.as_bytes()).unwrap_or_else(|e| panic!("{e}: {text}"));
-        (peek.patients.iter().map(|p| p.to_string()).collect(), peek.patients_unclear)
+        (peek.patients.iter().map(std::string::ToString::to_string).collect(), peek.patients_unclear)
     }
 
     #[test]
@@ -391,7 +396,7 @@ mod tests {
             (r#"{"resourceType":"Telepathy","subject":{"reference":"Patient\/1"}}"#, &["Patient/1"], false),
             (r#"{"resourceType":"Encounter","subject":{"reference":"Patient?identifier=s|1"}}"#, &["Patient?identifier=s|1"], false),
         ] {
-            assert_eq!(about(text), (patients.iter().map(|p| p.to_string()).collect(), unclear), "{text}");
+            assert_eq!(about(text), (patients.iter().map(std::string::ToString::to_string).collect(), unclear), "{text}");
         }
     }
 

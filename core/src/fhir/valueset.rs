@@ -15,6 +15,10 @@ pub struct ValueSets {
     sets: Vec<Set>,
     by_name: HashMap<String, u16>,
     systems: HashMap<String, u16, Fast>,
+    /// Every code that some set lists.
+    listed: HashSet<String, Fast>,
+    /// Some set takes a system whole, or is made of others: any code may belong.
+    open: bool,
 }
 
 type Fast = BuildHasherDefault<Fnv>;
@@ -72,7 +76,15 @@ impl ValueSets {
         for index in order {
             out.fill(index, &raw[usize::from(index)], &by_url, problems);
         }
+        let rules = || out.sets.iter().map(|set| &set.include);
+        out.open = rules().any(|rules| !rules.whole.is_empty() || !rules.joins.is_empty());
+        out.listed = rules().flat_map(|rules| rules.listed.keys().cloned()).collect();
         out
+    }
+
+    /// `false` only where no set lists the code, and none takes a system whole: for almost every code of a feed.
+    pub fn may_mention(&self, code: &str) -> bool {
+        self.open || self.listed.contains(code)
     }
 
     pub fn index(&self, name: &str) -> Option<u16> {
@@ -345,12 +357,13 @@ fn read_expansion(expansion: &Value, raw: &Raw) -> Result<Vec<Include>, Problem>
     while let Some(entry) = open.pop() {
         counted += 1;
         open.extend(list(entry, "contains", raw)?.iter().rev());
-        let is_abstract = get(entry, "abstract", raw)?.and_then(|v| v.as_bool()) == Some(true);
+        let is_abstract = get(entry, "abstract", raw)?.and_then(sonic_rs::JsonValueTrait::as_bool) == Some(true);
         let Some(code) = string(entry, "code", raw)?.filter(|_| !is_abstract) else { continue };
         let (system, display) = (string(entry, "system", raw)?, string(entry, "display", raw)?);
         include.concepts.push(Concept { system, code, display });
     }
-    let total = get(expansion, "total", raw)?.and_then(|v| v.as_raw_number()).and_then(|n| n.as_str().parse::<u64>().ok());
+    let total =
+        get(expansion, "total", raw)?.and_then(sonic_rs::JsonValueTrait::as_raw_number).and_then(|n| n.as_str().parse::<u64>().ok());
     if total.is_some_and(|total| total > counted) {
         let what = "`expansion` holds a page of the set, not the whole";
         return Err(raw.problem(what).hint("expand it again with a larger count"));

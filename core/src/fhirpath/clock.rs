@@ -209,7 +209,7 @@ fn cuts(threshold: Instant, period: Period, zone: &Zone, middle: Instant) -> Vec
         readings.extend(zone.local(change));
         readings.extend(zone.local(change.minus(Span(1))).and_then(|last| last.checked_add(jiff::SignedDuration::from_micros(1)).ok()));
     }
-    let mut day = zone.local(from).map(|reading| reading.date());
+    let mut day = zone.local(from).map(jiff::civil::DateTime::date);
     while let Some(here) = day.filter(|day| zone.start_of_day(*day) < to) {
         cuts.push(zone.start_of_day(here));
         for reading in readings.iter().filter(|reading| period.add_to_date(here) == Some(reading.date())) {

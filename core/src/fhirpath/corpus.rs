@@ -92,8 +92,8 @@ fn every_case_of_the_suite_inside_the_subset_passes() {
 fn shared(name: &str) -> String {
     let folder = std::env::var("FOOTBRIDGE_SHARED").unwrap_or_else(|_| concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared").to_owned());
     let path = PathBuf::from(folder).join("data/fhirpath").join(name);
-    std::fs::read_to_string(&path)
-        .unwrap_or_else(|why| panic!("the FHIRPath suite is read from {}: {why}; set FOOTBRIDGE_SHARED", path.display()))
+    assert!(path.exists(), "the FHIRPath suite is missing: {}; set FOOTBRIDGE_SHARED", path.display());
+    std::fs::read_to_string(&path).expect("the FHIRPath suite is a text")
 }
 
 fn read_suite() -> Vec<Case> {

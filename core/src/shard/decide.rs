@@ -186,6 +186,9 @@ fn look(
 
 /// The first instant after `now` at which something else would be shown.
 fn next_edge(release: &Release, now: Instant, digest: Option<u64>) -> Instant {
+    if release.barred.is_some() {
+        return Instant::END;
+    }
     let mut at = now;
     for _ in 0..EDGES_MAX {
         at = release.next_change(at);

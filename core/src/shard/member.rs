@@ -1,7 +1,7 @@
 //! `Member`: all that is kept of one person. No clinical record: Steps, small facets, what was last told.
 
-use super::merge::Parts;
 use super::Versions;
+use super::merge::Parts;
 use crate::audience::{Channel, Evidence, Marks};
 use crate::consent::Consent;
 use crate::fhir::Version;
@@ -11,7 +11,7 @@ use crate::time::Instant;
 use serde::{Deserialize, Serialize};
 
 /// The state of one person. Encoded, its first byte is [`FORMAT`].
-#[derive(Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Serialize, Deserialize, Default)]
 pub struct Member {
     pub patient: Option<Box<PatientFacts>>,
     pub patient_key: Option<ResourceKey>,
@@ -98,26 +98,6 @@ pub enum BadState {
     /// Written by a newer version of this program.
     Format(u8),
     Damaged,
-}
-
-impl Default for Member {
-    fn default() -> Self {
-        Member {
-            patient: None,
-            patient_key: None,
-            evidence: Vec::new(),
-            consents: Vec::new(),
-            superseded: Vec::new(),
-            marks: Vec::new(),
-            shared: Vec::new(),
-            suppressions: Vec::new(),
-            emitted: Vec::new(),
-            merge: Merge::default(),
-            stale_restriction: false,
-            open_group: false,
-            erased: false,
-        }
-    }
 }
 
 impl Member {

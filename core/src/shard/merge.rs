@@ -14,9 +14,12 @@ use serde::{Deserialize, Serialize};
 /// From one member to another, by way of the other's partition.
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
 pub enum Message {
-    HandOver(HandOver),
+    HandOver(Box<HandOver>),
     /// The survivor's Patient says that it replaces this person, or no longer does.
-    Replaced { by: Person, holds: bool },
+    Replaced {
+        by: Person,
+        holds: bool,
+    },
 }
 
 /// Applied once: a number not above the last one from the same person is a repetition.

@@ -1,8 +1,8 @@
 //! What all members of a partition share: broadcast resources, baselines, watermarks.
 
-use crate::fhir::Version;
 use super::{Baseline, Watermark};
 use crate::audience::{Marks, RemoteId};
+use crate::fhir::Version;
 use crate::key::ResourceKey;
 use crate::time::{Instant, Span};
 use crate::timeline::Truth;

@@ -3,8 +3,8 @@
 //! In: definitions, keys, one resource. Out: a `Put` for each person, a broadcast resource, or a reason to quarantine.
 //! Never here: a person's other records.
 
-use super::{Content, Put, Shared };
-use crate::audience::{self, Definitions, Look};
+use super::{Content, Put, Shared};
+use crate::audience::{self, Body, Definitions, KeyOf, Look};
 use crate::consent::{self, Consent};
 use crate::fhir::compartment::BROADCAST;
 use crate::fhir::{self, BundleLinks, Peek, Target, Unreadable, Version, json};
@@ -63,7 +63,7 @@ impl Origin<'_> {
         if persons.is_empty() {
             return Ok(Reading::Unread);
         }
-        let (content, unreadable) = match self.content(&peek, body, &key_of, links) {
+        let (content, unreadable) = match self.content(&peek, body, &key_of, links, stamp) {
             Ok(mut content) => {
                 let noted = content.patient.as_mut().and_then(|patient| patient.noted.drain(..).next());
                 (content, noted)
@@ -81,7 +81,7 @@ impl Origin<'_> {
 
     fn shared(&self, peek: &Peek, body: &[u8], key: ResourceKey, version: Version) -> Result<Reading, Unreadable> {
         let tree = json::parse(body)?;
-        let Look { marks, .. } = audience::look_at(self.definitions, peek, &tree, &|_| None)?;
+        let Look { marks, .. } = audience::look(self.definitions, peek, Body::Tree(&tree), &|_| None, Instant::BEGIN)?;
         let answers = audience::answers(self.definitions, &peek.kind, &tree)?;
         Ok(Reading::Shared { key, last_updated: peek.last_updated, shared: Shared { version, marks, answers, deleted: false } })
     }
@@ -131,18 +131,12 @@ impl Origin<'_> {
         Ok(persons)
     }
 
-    fn content(
-        &self,
-        peek: &Peek,
-        body: &[u8],
-        key_of: &dyn Fn(&str) -> Option<ResourceKey>,
-        links: Option<&BundleLinks>,
-    ) -> Result<Content, Unreadable> {
+    fn content(&self, peek: &Peek, body: &[u8], key_of: KeyOf, links: Option<&BundleLinks>, stamp: Instant) -> Result<Content, Unreadable> {
         let definitions = self.definitions;
         match peek.kind.as_ref() {
             "Patient" => {
                 let tree = json::parse(body)?;
-                let Look { evidence, marks } = audience::look_at(definitions, peek, &tree, key_of)?;
+                let Look { evidence, marks } = audience::look(definitions, peek, Body::Tree(&tree), key_of, stamp)?;
                 let patient = fhir::patient::read_patient(&tree, definitions.zone())?;
                 let person = |text: &String| {
                     let found = self.with_target(text, links, |kind, id| (kind == "Patient").then(|| self.keys.person(self.namespace, id)));
@@ -155,12 +149,12 @@ impl Origin<'_> {
             }
             "Consent" => {
                 let tree = json::parse(body)?;
-                let Look { evidence, marks } = audience::look_at(definitions, peek, &tree, key_of)?;
+                let Look { evidence, marks } = audience::look(definitions, peek, Body::Tree(&tree), key_of, stamp)?;
                 let consent = consent::read(&tree, definitions.zone())?;
                 Ok(Content { evidence, marks, consent: Some(Box::new(consent)), ..Content::default() })
             }
             _ => {
-                let Look { evidence, marks } = audience::look(definitions, peek, body, key_of)?;
+                let Look { evidence, marks } = audience::look(definitions, peek, Body::Bytes(body), key_of, stamp)?;
                 Ok(Content { evidence, marks, ..Content::default() })
             }
         }

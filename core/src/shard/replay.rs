@@ -2,8 +2,8 @@
 //!
 //! In: arrivals with their instants. Out: every event up to an instant. Never here: files, or the present.
 
-use crate::fhir::Version;
 use super::{Delete, Happening, Input, Preference, Put, Room, Shared};
+use crate::fhir::Version;
 use crate::key::{Person, ResourceKey};
 use crate::time::Instant;
 use smallvec::{SmallVec, smallvec};

@@ -13,6 +13,7 @@ use crate::consent::{self, Purpose, Question};
 use crate::gate::Closed;
 use crate::key::{Person, ResourceKey};
 use crate::time::Instant;
+use smallvec::smallvec;
 
 /// When a step happens, and what may not be told then.
 pub struct Moment<'a> {
@@ -243,7 +244,7 @@ fn claim(person: Person, member: &mut Member, accepted: Accepted, put: &Put, sta
     if before != digest {
         member::place(&mut member.shared, put.key, digest);
     }
-    let persons = if alone { vec![person] } else { put.shared.clone() };
+    let persons = if alone { smallvec![person] } else { put.shared.iter().copied().collect() };
     step.claims.push(Claim { resource: put.key, version: put.version, stamp, persons });
 }
 
@@ -284,7 +285,7 @@ fn apply_preference(member: &mut Member, now: Instant, preference: Preference) {
 fn apply_message(person: Person, member: &mut Member, message: Message, step: &mut Step) {
     match message {
         Message::HandOver(hand_over) => {
-            let taken = member.receive(person, hand_over);
+            let taken = member.receive(person, *hand_over);
             let cycle = member.merge.received.iter().any(|(_, _, parts)| parts.is_cycle(person));
             if taken && cycle {
                 step.facts.push(Fact::MergeCycle);
@@ -323,7 +324,7 @@ fn relink(person: Person, member: &mut Member, replaces: Vec<Person>, replaced_b
 fn take_back(person: Person, member: &mut Member, survivor: Person, step: &mut Step) {
     member.merge.sent += 1;
     let empty = HandOver { from: person, number: member.merge.sent, parts: None };
-    step.messages.push((survivor, Message::HandOver(empty)));
+    step.messages.push((survivor, Message::HandOver(Box::new(empty))));
 }
 
 /// A person merged away sends the survivor what its records amount to now.
@@ -334,7 +335,8 @@ fn hand_over_again(person: Person, member: &mut Member, versions: &Versions, ste
     }
     member.merge.sent += 1;
     let parts = Some(member.parts(person, versions.keys()));
-    step.messages.push((survivor, Message::HandOver(HandOver { from: person, number: member.merge.sent, parts })));
+    let hand_over = HandOver { from: person, number: member.merge.sent, parts };
+    step.messages.push((survivor, Message::HandOver(Box::new(hand_over))));
 }
 
 /// Exits everywhere, then forgets all but the counters, which must never repeat.

@@ -135,7 +135,7 @@ impl<'a> Teller<'a> {
 
     /// A permit as IHE PCF writes it, with all that a marketing authorization needs (45 CFR 164.508(c)).
     fn permit(&self, at: Instant, purpose: &str, until: Option<civil::Date>) -> String {
-        let signed = self.parties.zone.local(at).map(|local| local.date());
+        let signed = self.parties.zone.local(at).map(jiff::civil::DateTime::date);
         // A day at the calendar's end has no year after it; then the permit has no end, and the gate stays closed.
         let end = until.or_else(|| signed?.checked_add(jiff::Span::new().years(1)).ok());
         let start = json::string(&at.to_string());

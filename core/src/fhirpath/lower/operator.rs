@@ -81,7 +81,7 @@ impl Lower<'_> {
         }
     }
 
-    #[allow(clippy::too_many_arguments)]
+    #[expect(clippy::too_many_arguments, reason = "both sides, the operator twice named, and where all this stands")]
     fn compare(&mut self, op: Op, relation: Relation, left: &Expr, right: &Expr, at: Spot, scope: &Scope, position: Position) -> Typed {
         let filtered = position == Position::Filtered;
         match (is_clock(left), is_clock(right)) {

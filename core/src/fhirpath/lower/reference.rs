@@ -54,7 +54,7 @@ fn split(expr: &Expr) -> Option<(Expr, &Expr, Option<&str>)> {
     let mut rest = expr.clone();
     match &mut rest.kind {
         Kind::Member(Some(input), _) | Kind::Call(Some(input), ..) | Kind::Index(input, _) | Kind::Typed(input, false, _) => {
-            **input = replaced
+            **input = replaced;
         }
         // `before` found an input, so it is one of these.
         _ => return None,
