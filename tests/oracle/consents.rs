@@ -110,7 +110,7 @@ fn to_crm(dice: &mut Dice) -> Value {
         true => json!({ "reference": "Organization/crm" }),
         false => json!({ "identifier": { "system": "urn:example:recipients", "value": "crm" } }),
     };
-    actor(*dice.pick(&["IRCP", "PRCP"]), reference)
+    actor(dice.pick::<&str>(&["IRCP", "PRCP"]), reference)
 }
 
 /// From around `made` on, mostly with an end: past, within the window, or far away; as days or instants.
@@ -229,7 +229,7 @@ fn consent(dice: &mut Dice, kind: i32, patient: &str, made: Timestamp, window: &
         }
         // About something else, or nobody can tell about what.
         10 => {
-            c["scope"] = scope(*dice.pick(&["research", "adr", "treatment"]));
+            c["scope"] = scope(dice.pick::<&str>(&["research", "adr", "treatment"]));
             c["provision"] = json!({ "type": "deny" });
         }
         11 => {
@@ -269,7 +269,7 @@ fn consent(dice: &mut Dice, kind: i32, patient: &str, made: Timestamp, window: &
         }
         // Both a rule and a type, that agree or do not.
         18 => {
-            c["policyRule"] = concept(ACT_CODE, *dice.pick(&["OPTIN", "OPTOUT"]));
+            c["policyRule"] = concept(ACT_CODE, dice.pick::<&str>(&["OPTIN", "OPTOUT"]));
             c["provision"] = json!({ "type": "permit", "purpose": purposes(&["TREAT"]) });
         }
         // A rule that only names the basis.

@@ -137,8 +137,7 @@ fn ask(consent: &Value, purpose: Purpose, clock: &Clock) -> Says {
         answer = match period(&consent["period"], clock) {
             Fits::No => Answer::default(),
             fits => {
-                let mut names = Names::default();
-                names.end = consent["period"]["end"].is_string();
+                let names = Names { end: consent["period"]["end"].is_string(), ..Names::default() };
                 below(list(consent, "provision"), permit, fits == Fits::Yes, names, Some(permit), true, purpose, clock)
             }
         };

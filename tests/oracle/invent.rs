@@ -104,7 +104,7 @@ impl Chart<'_> {
 
     /// Every third patient was last seen within the window: of the others Synthea's visits go on past its end.
     fn leaver(&mut self, number: usize) {
-        if number % 3 == 0 {
+        if number.is_multiple_of(3) {
             let last = self.window.throw(&mut self.dice, 0);
             self.resources.retain(|r| kind(r) == "Patient" || happened(r).is_none_or(|at| at <= last));
         }
@@ -351,7 +351,7 @@ impl Chart<'_> {
             match self.dice.below(8) {
                 0 => {
                     plan["activity"][0]["detail"]["code"] =
-                        json!({ "coding": [{ "system": "http://snomed.info/sct", "code": "266707007" }] })
+                        json!({ "coding": [{ "system": "http://snomed.info/sct", "code": "266707007" }] });
                 }
                 1 => plan["encounter"] = self.some("Encounter"),
                 2 => _ = plan.as_object_mut().expect("an object").remove("period"),
@@ -500,7 +500,7 @@ impl Chart<'_> {
     }
 
     fn write(mut self, number: usize, files: &mut Files) {
-        if number % 2 == 0 {
+        if number.is_multiple_of(2) {
             let ids: BTreeSet<String> = self.resources.iter().map(|r| format!("{}/{}", kind(r), id(r))).collect();
             self.resources.iter_mut().for_each(|resource| within(resource, &ids));
             let entry = |resource: &Value| json!({ "fullUrl": format!("urn:uuid:{}", id(resource)), "resource": resource, "request": { "method": "POST", "url": kind(resource) } });

@@ -131,7 +131,7 @@ impl Findings {
                 Err(out) => *self.outs.entry((*audience, out)).or_default() += 1,
             }
             let last = wire.last(audience.name(), patient, at);
-            let told = last.is_some_and(|event| event.is_in());
+            let told = last.is_some_and(wire::Event::is_in);
             if let (true, Ok(()), Some(event)) = (told, truth, last) {
                 let shown = asked.shown(*audience);
                 if (event.attributes(), event.channels()) != shown {
@@ -248,7 +248,7 @@ fn the_shipped_wire_lies_inside_the_truth_and_lacks_only_what_is_spread_or_held_
                 (true, false) if !audience.is_spread() => wrong.push(format!("{} Patient/{patient} at {at}: not told", audience.name())),
                 (true, false) if !far() => spread += 1,
                 (true, false) if !audience.has_holdout() => {
-                    wrong.push(format!("{} Patient/{patient} at {at}: not told, far from an edge", audience.name()))
+                    wrong.push(format!("{} Patient/{patient} at {at}: not told, far from an edge", audience.name()));
                 }
                 (true, false) => _ = held_out.insert(patient.to_owned()),
                 (true, true) if audience.has_holdout() => _ = settled.insert(patient.to_owned()),
