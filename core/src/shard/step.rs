@@ -218,6 +218,10 @@ fn replace_evidence(definitions: &Definitions, member: &mut Member, key: Resourc
     evidence.iter().for_each(|evidence| touched.by(evidence, definitions));
     let before = member::place(&mut member.evidence, key, evidence);
     before.iter().for_each(|before| touched.by(before, definitions));
+    if !member.merge.received.is_empty() {
+        // The same resource, on its way from one of two merged persons to the other, counts once: another copy may show now.
+        *touched = Touched::all(definitions);
+    }
 }
 
 fn touch_linking(definitions: &Definitions, member: &Member, target: ResourceKey, touched: &mut Touched) {

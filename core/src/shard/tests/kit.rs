@@ -85,10 +85,6 @@ impl World {
         self.keys.resource("", kind, id)
     }
 
-    pub fn audience(&self, name: &str) -> usize {
-        self.definitions.catalogue.audiences.iter().position(|audience| audience.name == name).expect("an audience of this world")
-    }
-
     pub fn read(&self, text: &str, stamp: Instant) -> Result<Reading, Unreadable> {
         let origin = Origin { definitions: &self.definitions, keys: &self.keys, namespace: "" };
         origin.read(text.as_bytes(), None, None, stamp)
