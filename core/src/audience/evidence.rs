@@ -194,6 +194,13 @@ pub fn look(definitions: &Definitions, peek: &Peek, body: Body, key_of: KeyOf, f
     Ok(Look { evidence: Some(evidence), marks })
 }
 
+/// Why a resource may have to be withheld, whether or not a definition reads its type.
+pub fn marks(definitions: &Definitions, peek: &Peek, tree: &Value) -> Result<Marks, Unreadable> {
+    let codes = definitions.vocabulary.sets_of(peek)?;
+    let sensitive = codes.iter().any(|set| definitions.is_sensitive(*set)) || definitions.vocabulary.is_sensitive_within(tree);
+    Ok(Marks { labels: Labels::read(tree)?, sensitive })
+}
+
 /// What stands for a resource that could not be read: possible for every reader of its type, sure for none.
 pub fn unknown(definitions: &Definitions, kind: &str) -> Option<Evidence> {
     let readers = definitions.readers(kind)?;
