@@ -63,7 +63,7 @@ mod tests {
         for (text, expected) in [
             (r#""final""#, vec![(None, "final")]),
             (r#"{"system":"s","code":"1"}"#, vec![(Some("s"), "1")]),
-            (r#"{"coding":[{"code":"1","system":"s","display":"a \\" b"},{"code":"2"}],"text":"t"}"#, vec![(Some("s"), "1"), (None, "2")]),
+            (r#"{"coding":[{"code":"1","system":"s","display":"a \" b"},{"code":"2"}],"text":"t"}"#, vec![(Some("s"), "1"), (None, "2")]),
             (r#"[{"coding":[{"system":"s","code":"1"}]},{"text":"x"}]"#, vec![(Some("s"), "1")]),
             (r#"{"concept":{"coding":[{"code":"1"}]},"reference":{"reference":"Condition/1"}}"#, vec![(None, "1")]),
             (r#"{"coding":{"code":7}}"#, vec![]),
