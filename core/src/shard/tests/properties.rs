@@ -11,7 +11,7 @@ use sonic_rs::{JsonContainerTrait, JsonValueTrait};
 use std::collections::BTreeMap;
 
 /// Feeds a property; raise it to look harder.
-const SEEDS: u64 = 10;
+const SEEDS: u64 = 6;
 
 const PLAIN: Shape = Shape { records: 40, merges: false, stale: true, moves: false, groups: false };
 const MOVING: Shape = Shape { records: 40, merges: false, stale: false, moves: true, groups: false };
