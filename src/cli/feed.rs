@@ -230,9 +230,9 @@ fn put(
             part.counts.unread += 1;
             None
         }
-        Ok(Reading::Shared { key, last_updated, shared }) => {
+        Ok(Reading::Shared { key, last_updated, shared, unreadable }) => {
             part.items.push(Item { at: last_updated, group, what: What::Shared { key, shared } });
-            None
+            unreadable
         }
         Ok(Reading::About { persons, last_updated, put, unreadable }) => {
             let keys = persons.iter().map(|(person, _)| *person).collect();

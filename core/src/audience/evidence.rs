@@ -134,7 +134,7 @@ pub fn look_at(
 ) -> Result<Look, Unreadable> {
     let Some(readers) = definitions.readers(&peek.kind) else { return Ok(Look::default()) };
     let codes = definitions.vocabulary.sets_of(tree)?;
-    let marks = Marks { labels: Labels::read(tree)?, sensitive: codes.iter().any(|set| definitions.is_sensitive(*set)) };
+    let marks = marks_with(definitions, tree, &codes)?;
     let lookup = |set, system: Option<&str>, code: &str| definitions.vocabulary.contains(set, system, code);
     let reading = Reading { definitions, tree, key_of, lookup: &lookup };
     let mut evidence = Evidence {
@@ -183,6 +183,15 @@ pub fn look_at(
     evidence.links.dedup();
     evidence.facet.time = time_of(tree, definitions.zone())?;
     Ok(Look { evidence: Some(evidence), marks })
+}
+
+/// Why `tree` may have to be withheld, whether or not a definition reads its type.
+pub fn marks(definitions: &Definitions, tree: &Value) -> Result<Marks, Unreadable> {
+    marks_with(definitions, tree, &definitions.vocabulary.sets_of(tree)?)
+}
+
+fn marks_with(definitions: &Definitions, tree: &Value, codes: &[u16]) -> Result<Marks, Unreadable> {
+    Ok(Marks { labels: Labels::read(tree)?, sensitive: codes.iter().any(|set| definitions.is_sensitive(*set)) })
 }
 
 /// What stands for a resource that could not be read: possible for every reader of its type, sure for none.

@@ -4,12 +4,13 @@
 //! Never here: a person's other records.
 
 use super::{Content, Put, Shared };
-use crate::audience::{self, Definitions, Look};
-use crate::consent::{self, Consent};
+use crate::audience::{self, Definitions, Look, Marks, RemoteId};
+use crate::consent::{self, Consent, Labels};
 use crate::fhir::compartment::BROADCAST;
 use crate::fhir::{self, BundleLinks, Peek, Target, Unreadable, Version, json};
 use crate::key::{Keys, Person, ResourceKey};
 use crate::time::Instant;
+use crate::timeline::Truth;
 use smallvec::SmallVec;
 
 /// What one source of resources has in common.
@@ -27,6 +28,8 @@ pub enum Reading {
         key: ResourceKey,
         last_updated: Option<Instant>,
         shared: Shared,
+        /// As in `About`: it goes to quarantine as well, and answers nothing.
+        unreadable: Option<Unreadable>,
     },
     About {
         /// With the Patient id of each. Never empty.
@@ -80,10 +83,16 @@ impl Origin<'_> {
     }
 
     fn shared(&self, peek: &Peek, body: &[u8], key: ResourceKey, version: Version) -> Result<Reading, Unreadable> {
+        let (marks, answers, unreadable) = match self.answers(peek, body) {
+            Ok((marks, answers)) => (marks, answers, None),
+            Err(why) => (Marks { labels: Labels::unknown(), sensitive: false }, Vec::new(), Some(why)),
+        };
+        Ok(Reading::Shared { key, last_updated: peek.last_updated, shared: Shared { version, marks, answers, deleted: false }, unreadable })
+    }
+
+    fn answers(&self, peek: &Peek, body: &[u8]) -> Result<(Marks, Vec<(RemoteId, Truth)>), Unreadable> {
         let tree = json::parse(body)?;
-        let Look { marks, .. } = audience::look_at(self.definitions, peek, &tree, &|_| None)?;
-        let answers = audience::answers(self.definitions, &peek.kind, &tree)?;
-        Ok(Reading::Shared { key, last_updated: peek.last_updated, shared: Shared { version, marks, answers, deleted: false } })
+        Ok((audience::marks(self.definitions, &tree)?, audience::answers(self.definitions, &peek.kind, &tree)?))
     }
 
     /// The resource that a reference's text means. `None` where it cannot be told.
@@ -169,7 +178,9 @@ impl Origin<'_> {
     /// In place of what could not be read: evidence that is possible and never sure, a patient who is not known to
     /// live, a consent that closes the gate.
     fn stand_in(&self, kind: &str) -> Content {
-        let mut content = Content { evidence: audience::unknown(self.definitions, kind), ..Content::default() };
+        // Its labels are not known either, and they ride on what links to it.
+        let marks = Marks { labels: Labels::unknown(), sensitive: false };
+        let mut content = Content { evidence: audience::unknown(self.definitions, kind), marks, ..Content::default() };
         match kind {
             "Patient" => content.patient = Some(Box::new(fhir::patient::PatientFacts::unreadable())),
             "Consent" => content.consent = Some(Box::new(Consent::unreadable())),

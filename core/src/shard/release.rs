@@ -41,7 +41,16 @@ impl<'a> Desk<'a> {
             evidence.to_mut().extend(parts.evidence.iter().cloned());
         }
         let consents = member.consents.iter().chain(received().flat_map(|parts| &parts.consents));
-        let consents = consents.map(|(key, consent)| (*key, consent)).collect();
+        let mut consents: Vec<(ResourceKey, &Consent)> = consents.map(|(key, consent)| (*key, consent)).collect();
+        if !member.merge.received.is_empty() {
+            // In an order that does not hang on who handed over first. A resource about both persons counts once; of a
+            // consent that stands here in two versions both are heard.
+            let evidence = evidence.to_mut();
+            evidence.sort_by_key(|(key, _)| *key);
+            evidence.dedup_by_key(|(key, _)| *key);
+            consents.sort_by_key(|(key, _)| *key);
+            consents.dedup();
+        }
         Desk { setting, person, member, versions, evidence, consents, decisions: Vec::new() }
     }
 
@@ -105,8 +114,12 @@ impl<'a> Desk<'a> {
             return Some(Closed::MergePending);
         }
         let received = self.member.merge.received.iter().any(|(_, _, parts)| parts.stale_restriction);
-        if self.member.stale_restriction || received {
+        if !self.member.stale_restrictions.is_empty() || received {
             return Some(Closed::ConsentDenied);
+        }
+        if patient.is_none() {
+            // Deleted or not there yet: that says nothing of a death.
+            return Some(Closed::NoLongerQualified);
         }
         let held_back = audience.holdout.is_some_and(|holdout| {
             self.setting.keys.amount(self.person, &audience.name, "holdout") % 1000 < u64::from(holdout.share)
@@ -162,7 +175,7 @@ impl<'a> Desk<'a> {
         let (key, evidence) = &self.evidence[position];
         let policy = &self.setting.definitions.policy;
         let mut loose = evidence.loose_link;
-        let mut marks: Vec<&Marks> = self.marks_of(*key).into_iter().collect();
+        let mut marks: Vec<&Marks> = self.marks_of(*key).collect();
         for link in &evidence.links {
             marks.extend(self.marks_of(*link));
             marks.extend(self.setting.broadcast.marks(*link));
@@ -184,9 +197,11 @@ impl<'a> Desk<'a> {
         (hidden.constant() != Some(&false)).then_some(hidden)
     }
 
-    fn marks_of(&self, key: ResourceKey) -> Option<&Marks> {
-        let received = self.member.merge.received.iter().find_map(|(_, _, parts)| member::find(&parts.marks, key));
-        member::find(&self.member.marks, key).or(received)
+    fn marks_of(&self, key: ResourceKey) -> impl Iterator<Item = &Marks> {
+        let received = self.member.merge.received.iter();
+        // Those of a merged person hold its own and all that came through it, one after the other.
+        let handed = received.flat_map(|(_, _, parts)| &parts.marks).filter(move |(of, _)| *of == key).map(|(_, marks)| marks);
+        member::find(&self.member.marks, key).into_iter().chain(handed)
     }
 
     fn knows(&self, key: ResourceKey) -> bool {

@@ -111,9 +111,20 @@ impl<'a> Room<'a> {
 
     /// A broadcast resource; those who refer to it look again.
     pub fn share(&mut self, key: ResourceKey, shared: Shared, now: Instant, out: &mut Vec<Happening>) {
-        if !self.broadcast.put(key, shared) {
-            return;
+        let deleted = self.owners.get(&key).and_then(|owner| owner.deleted).is_some_and(|deleted| deleted > shared.version);
+        if self.broadcast.put(key, Shared { deleted, ..shared }) {
+            self.review(key, now, out);
         }
+    }
+
+    /// A delete, if it is of a broadcast resource.
+    pub fn unshare(&mut self, key: ResourceKey, version: Version, now: Instant, out: &mut Vec<Happening>) {
+        if self.broadcast.delete(key, version) {
+            self.review(key, now, out);
+        }
+    }
+
+    fn review(&mut self, key: ResourceKey, now: Instant, out: &mut Vec<Happening>) {
         let referring: Vec<Person> = self.referring.get(&key).into_iter().flatten().copied().collect();
         for person in referring {
             self.put(person, now, Input::Review, out);
