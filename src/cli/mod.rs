@@ -11,6 +11,7 @@ pub mod rehearsal;
 mod simulate;
 mod test;
 
+use crate::config::files::Files;
 use crate::config::mappings::{self, Mappings};
 use crate::config::render;
 use clap::{Parser, Subcommand};
@@ -83,7 +84,11 @@ fn is_broken_pipe(error: &anyhow::Error) -> bool {
 
 /// Loads mappings; where they are wrong, prints all problems and gives `None`. Warnings are for `check`.
 fn load(folder: &Path) -> Option<Mappings> {
-    let mut loaded = mappings::read(folder);
+    load_files(&Files::Folder(folder))
+}
+
+fn load_files(files: &Files<'_>) -> Option<Mappings> {
+    let mut loaded = mappings::read_files(files);
     if loaded.mappings.is_none() {
         loaded.problems.retain(Problem::is_error);
         eprint!("{}", render::for_people(&loaded.problems, &loaded.sources, std::io::stderr().is_terminal()));

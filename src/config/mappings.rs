@@ -1,8 +1,9 @@
 //! Reads a mappings folder: policy, audiences, stories, value sets.
 //!
-//! In: a folder. Out: `Mappings`, or every problem of every file at once, and the texts to show them with.
+//! In: a folder, or its texts. Out: `Mappings`, or every problem of every file at once, and the texts to show them with.
 //! Never here: the meaning of a key; each room reads its own documents.
 
+use super::files::Files;
 use super::render::{self, Sources};
 use super::{included, yaml};
 use footbridge_core::audience::story::{self, Known, Story};
@@ -15,8 +16,6 @@ use std::path::Path;
 
 /// A value set may list many codes; it is read whole.
 pub const VALUESET_BYTES_MAX: u64 = 16 * 1024 * 1024;
-/// Files in one folder.
-pub const FILES_MAX: usize = 4096;
 
 /// What the business decided. There is no error in it.
 pub struct Mappings {
@@ -44,7 +43,11 @@ pub struct Reading {
 }
 
 pub fn read(folder: &Path) -> Reading {
-    let mut reader = Reader { folder, sources: Sources::new(), problems: Vec::new() };
+    read_files(&Files::Folder(folder))
+}
+
+pub fn read_files(files: &Files<'_>) -> Reading {
+    let mut reader = Reader { files, sources: Sources::new(), problems: Vec::new() };
     let mappings = reader.whole();
     let Reader { sources, mut problems, .. } = reader;
     render::sort(&mut problems);
@@ -53,7 +56,7 @@ pub fn read(folder: &Path) -> Reading {
 }
 
 struct Reader<'a> {
-    folder: &'a Path,
+    files: &'a Files<'a>,
     sources: Sources,
     problems: Vec<Problem>,
 }
@@ -97,7 +100,7 @@ impl Reader<'_> {
                 _ => self.unknown(&name, &["audiences/", "valuesets/", "policy.yaml"]),
             }
         }
-        if !self.folder.join("policy.yaml").is_file() {
+        if !self.files.has("policy.yaml") {
             let missing = Problem::error(Place::new("policy.yaml", 0, 0), "the file is missing");
             self.problems.push(missing.hint("add it with `organisation` and `recipients` (docs/policy.md)"));
             return (String::new(), None);
@@ -196,7 +199,7 @@ impl Reader<'_> {
     }
 
     fn text(&mut self, file: &str, most: u64) -> Option<String> {
-        match read_bounded(&self.folder.join(file), most) {
+        match self.files.text(file, most) {
             Ok(text) => {
                 self.sources.insert(file.to_owned(), text.clone());
                 Some(text)
@@ -208,35 +211,11 @@ impl Reader<'_> {
         }
     }
 
-    /// Names and whether each is a folder, sorted; hidden files are nobody's business. A folder that is absent is empty.
+    /// Names and whether each is a folder, sorted.
     fn entries(&mut self, under: &str) -> Vec<(String, bool)> {
-        let path = self.folder.join(under);
-        if !under.is_empty() && !path.exists() {
-            return Vec::new();
-        }
-        let mut names = Vec::new();
-        let mut failed = |why: &std::io::Error| {
-            let place = Place::new(if under.is_empty() { self.folder.display().to_string() } else { under.to_owned() }, 0, 0);
-            self.problems.push(Problem::error(place, format!("the folder cannot be read: {}", why.kind())));
-        };
-        match std::fs::read_dir(&path) {
-            Err(why) => failed(&why),
-            Ok(entries) => {
-                for entry in entries {
-                    match entry {
-                        Err(why) => failed(&why),
-                        Ok(entry) => names.push((entry.file_name().to_string_lossy().into_owned(), entry.path().is_dir())),
-                    }
-                }
-            }
-        }
-        names.retain(|(name, _)| !name.starts_with('.'));
-        if names.len() > FILES_MAX {
-            let what = format!("{} files, more than the {FILES_MAX} that are read", names.len());
-            self.problems.push(Problem::error(Place::new(under, 0, 0), what));
-            names.clear();
-        }
-        names.sort();
+        let (names, failures) = self.files.entries(under);
+        let place = if under.is_empty() { self.files.name() } else { under.to_owned() };
+        self.problems.extend(failures.into_iter().map(|what| Problem::error(Place::new(place.as_str(), 0, 0), what)));
         names
     }
 
@@ -244,19 +223,6 @@ impl Reader<'_> {
         let ignored = Problem::warning(Place::new(file, 0, 0), "the file is not read");
         self.problems.push(ignored.hint(format!("what is read here: {}", known.join(", "))));
     }
-}
-
-fn read_bounded(path: &Path, most: u64) -> Result<String, String> {
-    use std::io::Read;
-    let failed = |why: std::io::Error| format!("the file cannot be read: {}", why.kind());
-    let file = std::fs::File::open(path).map_err(failed)?;
-    let mut bytes = Vec::new();
-    // One byte more than allowed tells that there are too many, whatever the file's size claims.
-    file.take(most + 1).read_to_end(&mut bytes).map_err(failed)?;
-    if bytes.len() as u64 > most {
-        return Err(format!("the file has more than the {most} bytes that are read"));
-    }
-    String::from_utf8(bytes).map_err(|why| format!("the file is not UTF-8 at byte {}", why.utf8_error().valid_up_to()))
 }
 
 fn stem(file: &str, ending: &str) -> String {

@@ -4,3 +4,4 @@
 //! Never here: a real person, a clock, a file.
 
 pub mod population;
+pub mod shipped;
