@@ -133,6 +133,17 @@ pub fn read(engine: &Engine, feed: &Feed, files: &[PathBuf], progress: &(dyn Fn(
     gather(feed, parts)
 }
 
+/// Reads lines that are in memory already; `name` stands for their file in what is refused.
+pub fn read_text(engine: &Engine, feed: &Feed, name: &str, text: &str) -> Fed {
+    let files = [PathBuf::from(name)];
+    let mut part = Part::default();
+    for (number, line) in text.lines().enumerate() {
+        let record = Record { file: 0, line: number as u64 + 1, bytes: line.as_bytes() };
+        decode(engine, feed, &files, &record, number as u64, &mut part);
+    }
+    gather(feed, vec![part])
+}
+
 fn gather(feed: &Feed, parts: Vec<Part>) -> Fed {
     let mut fed = Fed::default();
     for part in parts {

@@ -174,7 +174,7 @@ impl Asked<'_> {
         let now = self.clock.now.timestamp();
         let valid = |telecom: &Value| {
             let begun = written(telecom, "period.start").is_none_or(|start| start.earliest() <= now);
-            let over = written(telecom, "period.end").is_some_and(|end| end.past() <= now);
+            let over = written(telecom, "period.end").is_some_and(|end| end.ends() <= now);
             text(telecom, "value").is_some() && text(telecom, "use") != Some("old") && begun && !over
         };
         let best = |is: &dyn Fn(&Value) -> bool| {

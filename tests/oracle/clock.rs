@@ -88,6 +88,14 @@ impl Written {
         }
     }
 
+    /// Where a period that ends so is over: after the whole day, at the very instant of a time.
+    pub fn ends(self) -> Timestamp {
+        match self {
+            Written::At(at) => at,
+            _ => start_of(self.last_day().tomorrow().expect("not the end of time")),
+        }
+    }
+
     /// The first instant after all that it may mean: ends of periods belong to them. Instants are told to the microsecond.
     pub fn past(self) -> Timestamp {
         match self {

@@ -256,7 +256,7 @@ fn period(value: &Value, clock: &Clock) -> Fits {
     let now = clock.now.timestamp();
     let begun = start.is_none_or(|start| start.earliest() <= now);
     // The end belongs to the period: of a date that whole day.
-    let over = end.is_some_and(|end| end.past().cmp(&now) != Ordering::Greater);
+    let over = end.is_some_and(|end| end.ends().cmp(&now) != Ordering::Greater);
     if begun && !over { Fits::Yes } else { Fits::No }
 }
 

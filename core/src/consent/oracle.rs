@@ -113,7 +113,7 @@ fn one(provision: &Value, kind: Option<&str>, mut strict: bool, named: bool, is_
     let nothing = (Says::Nothing, BTreeSet::new());
     if let Some(period) = provision.get("period") {
         let bound = |key: &str| Moment::parse(period[key].as_str().unwrap_or("")).expect("date");
-        let (from, to) = (bound("start").earliest(ask.zone), bound("end").past(ask.zone));
+        let (from, to) = (bound("start").earliest(ask.zone), bound("end").ends(ask.zone));
         if from >= to {
             strict = false;
         } else if ask.at < from || ask.at >= to {

@@ -146,7 +146,7 @@ impl<'a> Reader<'a> {
             (Bound::Open, Bound::Open) => When::Always,
             (start, end) => {
                 let from = if let Bound::At(moment) = start { moment.earliest(self.zone) } else { Instant::BEGIN };
-                let to = if let Bound::At(moment) = end { moment.past(self.zone) } else { Instant::END };
+                let to = if let Bound::At(moment) = end { moment.ends(self.zone) } else { Instant::END };
                 if from < to { When::Within(from, to) } else { When::Unread }
             }
         };

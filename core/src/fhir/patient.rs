@@ -272,7 +272,7 @@ fn read_period(period: &Value, zone: &Zone) -> Result<Timeline, Unreadable> {
         Some(value) => value.as_str().and_then(|text| Moment::parse(text).ok()).map(Some).ok_or_else(not),
     };
     let start = end("start")?.map_or(Instant::BEGIN, |moment| moment.earliest(zone));
-    let past = end("end")?.map_or(Instant::END, |moment| moment.past(zone));
+    let past = end("end")?.map_or(Instant::END, |moment| moment.ends(zone));
     Ok(Timeline::between(start, past))
 }
 

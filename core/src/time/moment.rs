@@ -139,6 +139,12 @@ impl Moment {
         }
     }
 
+    /// Where a period that ends so is over: after the whole day, month or year; at the very instant of a time, so that
+    /// nothing is told at an instant whose permission ends there.
+    pub fn ends(&self, zone: &Zone) -> Instant {
+        if self.has_time() { self.earliest(zone) } else { self.past(zone) }
+    }
+
     /// The last day it may mean; `None` where it has a time.
     pub fn last_day(&self) -> Option<civil::Date> {
         let day = self.local.date();

@@ -96,7 +96,8 @@ fn check_release(rig: &Rig, known: &Known, seed: u64) {
         return;
     }
     let now = rig.now.since(world::start()).0.div_euclid(3_600_000_000);
-    let mut hours = samples();
+    // What is past is not kept: evidence is worked out from its record's stamp on.
+    let mut hours: Vec<Hour> = samples().into_iter().filter(|hour| *hour > now).collect();
     hours.push(now);
     for (person, name) in PEOPLE.iter().enumerate() {
         for (audience, called) in AUDIENCES.iter().enumerate() {
@@ -185,7 +186,8 @@ fn incremental_is_recomputed(world: &World, shape: Shape, seed: u64) {
     for person in 0..PEOPLE.len() {
         for audience in 0..AUDIENCES.len() {
             let (incremental, replayed) = (release(&rig, person, audience), release(&again, person, audience));
-            for hour in samples() {
+            // The replay's records are all stamped at the end; what was before it is history.
+            for hour in samples().into_iter().filter(|hour| *hour >= HOURS) {
                 let (one, other) = (shown(&incremental, hour), shown(&replayed, hour));
                 assert!(one == other, "I10, seed {seed}: {} {} at {}", PEOPLE[person], AUDIENCES[audience], instant(hour));
             }
