@@ -63,7 +63,12 @@ impl Origin<'_> {
         if persons.is_empty() {
             return Ok(Reading::Unread);
         }
-        let (content, unreadable) = match self.content(&peek, body, &key_of, links) {
+        let content = match &peek.meta_unreadable {
+            // Neither its version nor its labels can be told; whose it is can.
+            Some(unreadable) => Err(unreadable.clone()),
+            None => self.content(&peek, body, &key_of, links),
+        };
+        let (content, unreadable) = match content {
             Ok(mut content) => {
                 let noted = content.patient.as_mut().and_then(|patient| patient.noted.drain(..).next());
                 (content, noted)
@@ -80,6 +85,9 @@ impl Origin<'_> {
     }
 
     fn shared(&self, peek: &Peek, body: &[u8], key: ResourceKey, version: Version) -> Result<Reading, Unreadable> {
+        if let Some(unreadable) = &peek.meta_unreadable {
+            return Err(unreadable.clone());
+        }
         let tree = json::parse(body)?;
         let Look { marks, .. } = audience::look_at(self.definitions, peek, &tree, &|_| None)?;
         let answers = audience::answers(self.definitions, &peek.kind, &tree)?;
