@@ -64,6 +64,33 @@ impl fmt::Display for ResourceKey {
     }
 }
 
+/// Hashes persons and resource keys by themselves: they are evenly spread under a secret already.
+pub type Spread = std::hash::BuildHasherDefault<FirstBytes>;
+
+#[derive(Debug, Default)]
+pub struct FirstBytes(u64);
+
+impl std::hash::Hasher for FirstBytes {
+    fn write(&mut self, bytes: &[u8]) {
+        for part in bytes.chunks(8) {
+            let mut word = [0; 8];
+            word[..part.len()].copy_from_slice(part);
+            self.0 ^= u64::from_le_bytes(word);
+        }
+    }
+
+    fn write_u64(&mut self, word: u64) {
+        self.0 ^= word;
+    }
+
+    // The length of an array says nothing here.
+    fn write_usize(&mut self, _: usize) {}
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}
+
 /// What a hash is for. One byte in front of every message keeps the kinds apart under the one secret.
 #[derive(Clone, Copy)]
 enum Use {

@@ -3,15 +3,35 @@
 //! In: value sets, the policy's patterns for sensitive ones, a resource or a peek at it. Out: sets, yes or maybe.
 //! Never here: what belonging to a set means for an audience.
 
+use crate::fhir::coding::each_code;
 use crate::fhir::valueset::ValueSets;
-use crate::fhir::{Peek, Unreadable, json};
+use crate::fhir::{Peek, Unreadable};
 use crate::fhirpath::{Codes, Required};
 use smallvec::SmallVec;
 use sonic_rs::{JsonContainerTrait, JsonValueTrait, Value};
 
-/// The elements whose codes say what a resource is about.
-const CODED: [&str; 10] =
-    ["code", "vaccineCode", "medicationCodeableConcept", "medication", "type", "class", "serviceType", "category", "reasonCode", "reason"];
+/// Whether the codes of this element say what the resource is about.
+fn is_coded(element: &[u8]) -> bool {
+    matches!(
+        element,
+        b"code"
+            | b"vaccineCode"
+            | b"medicationCodeableConcept"
+            | b"medication"
+            | b"type"
+            | b"class"
+            | b"serviceType"
+            | b"category"
+            | b"reasonCode"
+            | b"reason"
+            // These hold such elements in turn: a plan's activities, the parts of an observation and what it found.
+            | b"activity"
+            | b"component"
+            | b"valueCodeableConcept"
+            | b"diagnosis"
+            | b"protocolApplied"
+    )
+}
 
 pub struct Vocabulary {
     sets: ValueSets,
@@ -41,45 +61,47 @@ impl Vocabulary {
     }
 
     /// The value sets that some code of the resource belongs to, sorted.
-    pub fn sets_of(&self, tree: &Value) -> Result<SmallVec<[u16; 4]>, Unreadable> {
-        let mut found = SmallVec::new();
-        for element in CODED {
-            let Some(value) = json::get(tree, element)? else { continue };
-            codings(value, &mut |system, code| {
-                found.extend((0..self.count).filter(|set| self.sets.contains(*set, system, code)));
-            })?;
+    pub fn sets_of(&self, peek: &Peek) -> Result<SmallVec<[u16; 4]>, Unreadable> {
+        let mut sets: SmallVec<[u16; 4]> = SmallVec::new();
+        for (element, raw) in peek.elements() {
+            if is_coded(element) {
+                each_code(raw, &mut |system, code| {
+                    if self.sets.may_mention(code) {
+                        sets.extend((0..self.count).filter(|set| self.sets.contains(*set, system, code)));
+                    }
+                })?;
+            }
         }
-        found.sort_unstable();
-        found.dedup();
-        Ok(found)
+        sets.sort_unstable();
+        sets.dedup();
+        Ok(sets)
     }
 
-    /// Whether some code at the top of the resource is in a sensitive value set.
-    pub fn peek_is_sensitive(&self, peek: &Peek) -> Result<bool, Unreadable> {
-        if self.sensitive.is_empty() {
-            return Ok(false);
+    /// Whether some code anywhere in the resource is in a sensitive value set: to be told of a plan is to be told of
+    /// its activities. Labels and narrative are no codes of what it is about.
+    pub fn is_sensitive_within(&self, tree: &Value) -> bool {
+        let Some(fields) = tree.as_object().filter(|_| !self.sensitive.is_empty()) else { return false };
+        fields.iter().any(|(element, value)| !["meta", "text"].contains(&element) && self.has_sensitive(value))
+    }
+
+    fn has_sensitive(&self, value: &Value) -> bool {
+        if let Some(items) = value.as_array() {
+            return items.iter().any(|item| self.has_sensitive(item));
         }
-        let mut sensitive = false;
-        for element in CODED {
-            let Some(raw) = peek.element(element)? else { continue };
-            let value = json::parse(raw)?;
-            codings(&value, &mut |system, code| {
-                sensitive |= self.sensitive.iter().any(|set| self.sets.contains(*set, system, code));
-            })?;
-        }
-        Ok(sensitive)
+        let Some(fields) = value.as_object() else { return false };
+        let system = fields.iter().find(|(key, _)| *key == "system").and_then(|(_, system)| system.as_str());
+        let listed = |code| self.sets.may_mention(code) && self.sensitive.iter().any(|set| self.sets.contains(*set, system, code));
+        fields.iter().any(|(key, value)| (key == "code" && value.as_str().is_some_and(listed)) || self.has_sensitive(value))
     }
 
     /// `false` only where the element is there and surely has none of the codes.
-    pub fn peek_may_have(&self, peek: &Peek, required: &Required) -> Result<bool, Unreadable> {
+    pub fn may_have(&self, peek: &Peek, required: &Required) -> Result<bool, Unreadable> {
         let Some(raw) = peek.element(&required.element)? else { return Ok(true) };
-        let value = json::parse(raw)?;
-        let mut has = false;
-        let mut any = false;
-        codings(&value, &mut |system, code| {
+        let (mut has, mut any) = (false, false);
+        each_code(raw, &mut |system, code| {
             any = true;
             has |= match &required.codes {
-                Codes::Valueset(set) => self.sets.contains(*set, system, code),
+                Codes::Valueset(set) => self.sets.may_mention(code) && self.sets.contains(*set, system, code),
                 Codes::Listed(list) => list.iter().any(|(wanted, text)| {
                     text == code && wanted.as_deref().is_none_or(|wanted| system.is_none_or(|system| system == wanted))
                 }),
@@ -87,26 +109,6 @@ impl Vocabulary {
         })?;
         Ok(has || !any)
     }
-}
-
-/// Each code in a code, Coding, CodeableConcept, CodeableReference, or a list of them.
-fn codings(value: &Value, f: &mut dyn FnMut(Option<&str>, &str)) -> Result<(), Unreadable> {
-    if let Some(code) = value.as_str() {
-        f(None, code);
-        return Ok(());
-    }
-    if let Some(items) = value.as_array() {
-        return items.iter().try_for_each(|item| codings(item, f));
-    }
-    if let Some(code) = json::get(value, "code")?.and_then(|code| code.as_str()) {
-        f(json::get(value, "system")?.and_then(|system| system.as_str()), code);
-    }
-    for inner in ["coding", "concept"] {
-        if let Some(inner) = json::get(value, inner)? {
-            codings(inner, f)?;
-        }
-    }
-    Ok(())
 }
 
 /// A glob of `*` only.

@@ -4,13 +4,13 @@
 //! Never here: a resource's meaning.
 
 use super::codes::Vocabulary;
-use super::{Catalogue, CriterionId, LatestId, RemoteId, Rule, ValueId};
+use super::{Catalogue, CriterionId, LatestId, RemoteId, Rule, Times, ValueId};
 use crate::consent::Policy;
 use crate::fhir::compartment::BROADCAST;
 use crate::fhir::valueset::ValueSets;
 use crate::fhir::{Peek, Unreadable};
 use crate::fhirpath::{Program, Remote, Required};
-use crate::time::Zone;
+use crate::time::{Span, Zone};
 use std::collections::HashMap;
 
 /// What evidence may refer to by encounter, reason, medication, basedOn or partOf: its labels and versions are kept.
@@ -41,6 +41,8 @@ pub struct Definitions {
     latest_remotes: Vec<Vec<RemoteId>>,
     /// For each audience the criteria, latests and values that it reads.
     pub uses: Vec<Uses>,
+    /// The widest spread of any audience: an edge so long past may still move something.
+    pub spread_max: Span,
 }
 
 /// Which program of the catalogue a remote question stands in.
@@ -62,6 +64,8 @@ pub struct Readers {
     pub criteria: Vec<CriterionId>,
     pub latests: Vec<LatestId>,
     pub values: Vec<ValueId>,
+    /// For each reader the codes without which it surely says no; `None`: it has to be asked.
+    required: Vec<Option<Required>>,
 }
 
 impl Definitions {
@@ -80,16 +84,22 @@ impl Definitions {
         };
         let mut criterion_remotes = Vec::new();
         for (id, criterion) in (0..).zip(&catalogue.criteria) {
-            readers.entry(criterion.kind.as_str().into()).or_default().criteria.push(id);
+            let readers = readers.entry(criterion.kind.as_str().into()).or_default();
+            readers.criteria.push(id);
+            readers.required.push(criterion.program.required_codes());
             criterion_remotes.push(number(&criterion.program, &|n| Origin::Criterion(id, n)));
         }
         let mut latest_remotes = Vec::new();
         for (id, latest) in (0..).zip(&catalogue.latests) {
-            readers.entry(latest.kind.as_str().into()).or_default().latests.push(id);
+            let readers = readers.entry(latest.kind.as_str().into()).or_default();
+            readers.latests.push(id);
+            readers.required.push(latest.which.required_codes());
             latest_remotes.push(number(&latest.holds, &|n| Origin::Latest(id, n)));
         }
         for (id, value) in (0..).zip(&catalogue.values) {
-            readers.entry(value.kind.as_str().into()).or_default().values.push(id);
+            let readers = readers.entry(value.kind.as_str().into()).or_default();
+            readers.values.push(id);
+            readers.required.push(None);
         }
         for kind in LINKED {
             readers.entry(kind.into()).or_default();
@@ -101,7 +111,12 @@ impl Definitions {
             uses
         });
         let uses = uses.collect();
-        Definitions { catalogue, policy, vocabulary, readers, remotes, criterion_remotes, latest_remotes, uses }
+        let spreads = catalogue.audiences.iter().map(|audience| match audience.times {
+            Times::Exact => Span::ZERO,
+            Times::Spread(span) => span,
+        });
+        let spread_max = spreads.max().unwrap_or(Span::ZERO);
+        Definitions { catalogue, policy, vocabulary, readers, remotes, criterion_remotes, latest_remotes, uses, spread_max }
     }
 
     pub fn zone(&self) -> &Zone {
@@ -153,27 +168,15 @@ fn collect(rule: &Rule, uses: &mut Uses) {
 }
 
 impl Readers {
-    /// `false` only where no reader can find anything but "no" in the resource, and none of its codes is sensitive.
-    pub fn may_matter(&self, definitions: &Definitions, peek: &Peek) -> Result<bool, Unreadable> {
-        if definitions.vocabulary.peek_is_sensitive(peek)? {
-            return Ok(true);
-        }
-        if !self.values.is_empty() {
-            return Ok(true);
-        }
-        let catalogue = &definitions.catalogue;
-        let criteria = self.criteria.iter().map(|id| catalogue.criteria[usize::from(*id)].program.required_codes());
-        let latests = self.latests.iter().map(|id| catalogue.latests[usize::from(*id)].which.required_codes());
-        for required in criteria.chain(latests) {
-            if may_satisfy(definitions, peek, required)? {
-                return Ok(true);
+    /// `false` only where no reader can find anything but "no" in the resource.
+    pub fn may_match(&self, definitions: &Definitions, peek: &Peek) -> Result<bool, Unreadable> {
+        for required in &self.required {
+            match required {
+                None => return Ok(true),
+                Some(required) if definitions.vocabulary.may_have(peek, required)? => return Ok(true),
+                Some(_) => {}
             }
         }
         Ok(false)
     }
-}
-
-fn may_satisfy(definitions: &Definitions, peek: &Peek, required: Option<Required>) -> Result<bool, Unreadable> {
-    let Some(required) = required else { return Ok(true) };
-    definitions.vocabulary.peek_may_have(peek, &required)
 }

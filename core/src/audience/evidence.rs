@@ -9,7 +9,7 @@ use crate::fhir::{Peek, Unreadable, json};
 use crate::fhirpath::{Env, Program, Scalar};
 use crate::key::ResourceKey;
 use crate::phi::Phi;
-use crate::time::{Instant, Moment};
+use crate::time::{Instant, Moment, Span};
 use crate::timeline::{Steps, Truth};
 use serde::{Deserialize, Serialize};
 use smallvec::{SmallVec, smallvec};
@@ -34,8 +34,8 @@ pub struct Facet {
     pub kind: Box<str>,
     /// Value sets of the definitions that its codes belong to.
     pub codes: SmallVec<[u16; 4]>,
-    /// The time of the data, from its earliest to past its latest instant.
-    pub time: Option<(Instant, Instant)>,
+    /// The time of the data: its earliest instant, and how long after it all that it may mean is past.
+    pub time: Option<(Instant, Span)>,
 }
 
 /// A criterion's truth, in each case of what its references may turn out to be.
@@ -86,6 +86,16 @@ impl Held {
     }
 }
 
+/// A resource, parsed already or not.
+#[derive(Clone, Copy)]
+pub enum Body<'a> {
+    Bytes(&'a [u8]),
+    Tree(&'a Value),
+}
+
+/// Names the resource that a reference's text means.
+pub type KeyOf<'a> = &'a dyn Fn(&str) -> Option<ResourceKey>;
+
 /// What a look at one resource found.
 #[derive(Default)]
 pub struct Look {
@@ -107,31 +117,35 @@ impl Marks {
     }
 }
 
-/// Reads `body` for every definition that reads its type. `key_of` names the resource that a reference text means.
+/// Reads `body` for every definition that reads its type. `key_of` names the resource that a reference text means;
+/// `from` is the record's stamp: what would only have held before is not kept.
 ///
 /// Costs a peek where no reader can be interested. An element that some definition reads and that is unreadable
 /// is an error; the caller then keeps [`unknown`] in its place.
-pub fn look(definitions: &Definitions, peek: &Peek, body: &[u8], key_of: &dyn Fn(&str) -> Option<ResourceKey>) -> Result<Look, Unreadable> {
+pub fn look(definitions: &Definitions, peek: &Peek, body: Body, key_of: KeyOf, from: Instant) -> Result<Look, Unreadable> {
     let Some(readers) = definitions.readers(&peek.kind) else { return Ok(Look::default()) };
-    if !peek.security && !readers.may_matter(definitions, peek)? {
-        return Ok(Look::default());
+    let codes = definitions.vocabulary.sets_of(peek)?;
+    let sensitive = codes.iter().any(|set| definitions.is_sensitive(*set));
+    let matches = readers.may_match(definitions, peek)?;
+    if !matches && !peek.security {
+        return Ok(Look { evidence: None, marks: Marks { labels: Labels::default(), sensitive } });
     }
-    let tree = json::parse(body)?;
-    look_at(definitions, peek, &tree, key_of)
-}
-
-/// As [`look`], for a body that is parsed already.
-pub fn look_at(
-    definitions: &Definitions,
-    peek: &Peek,
-    tree: &Value,
-    key_of: &dyn Fn(&str) -> Option<ResourceKey>,
-) -> Result<Look, Unreadable> {
-    let Some(readers) = definitions.readers(&peek.kind) else { return Ok(Look::default()) };
-    let codes = definitions.vocabulary.sets_of(tree)?;
-    let marks = Marks { labels: Labels::read(tree)?, sensitive: codes.iter().any(|set| definitions.is_sensitive(*set)) };
+    let parsed;
+    let tree = match body {
+        Body::Tree(tree) => tree,
+        Body::Bytes(bytes) => {
+            parsed = json::parse(bytes)?;
+            &parsed
+        }
+    };
+    let sensitive = sensitive || definitions.vocabulary.is_sensitive_within(tree);
+    let marks = Marks { labels: Labels::read(tree)?, sensitive };
+    if !matches {
+        return Ok(Look { evidence: None, marks });
+    }
     let lookup = |set, system: Option<&str>, code: &str| definitions.vocabulary.contains(set, system, code);
-    let reading = Reading { definitions, tree, key_of, lookup: &lookup };
+    let from = from.minus(definitions.spread_max);
+    let reading = Reading { definitions, tree, key_of, lookup: &lookup, from };
     let mut evidence = Evidence {
         criteria: SmallVec::new(),
         latests: SmallVec::new(),
@@ -154,8 +168,8 @@ pub fn look_at(
     }
     for id in &readers.values {
         let value = &definitions.catalogue.values[usize::from(*id)];
-        let scalars = value.program.values(tree, &reading.env(&|_, _| Truth::Unknown))?;
-        let offers = offer::offers(&scalars, value.form, value.pick, definitions.zone());
+        let scalars = value.program.values_from(tree, &reading.env(&|_, _| Truth::Unknown), from)?;
+        let offers = offer::offers(&scalars, value.form, value.pick, definitions.zone(), from);
         if offers.constant() != Some(&None) {
             evidence.values.push((*id, offers));
         }
@@ -180,6 +194,13 @@ pub fn look_at(
     Ok(Look { evidence: Some(evidence), marks })
 }
 
+/// Why a resource may have to be withheld, whether or not a definition reads its type.
+pub fn marks(definitions: &Definitions, peek: &Peek, tree: &Value) -> Result<Marks, Unreadable> {
+    let codes = definitions.vocabulary.sets_of(peek)?;
+    let sensitive = codes.iter().any(|set| definitions.is_sensitive(*set)) || definitions.vocabulary.is_sensitive_within(tree);
+    Ok(Marks { labels: Labels::read(tree)?, sensitive })
+}
+
 /// What stands for a resource that could not be read: possible for every reader of its type, sure for none.
 pub fn unknown(definitions: &Definitions, kind: &str) -> Option<Evidence> {
     let readers = definitions.readers(kind)?;
@@ -198,7 +219,7 @@ pub fn unknown(definitions: &Definitions, kind: &str) -> Option<Evidence> {
 /// What a broadcast resource answers to the remote questions that can be put to its type.
 pub fn answers(definitions: &Definitions, kind: &str, tree: &Value) -> Result<Vec<(RemoteId, Truth)>, Unreadable> {
     let lookup = |set, system: Option<&str>, code: &str| definitions.vocabulary.contains(set, system, code);
-    let reading = Reading { definitions, tree, key_of: &|_| None, lookup: &lookup };
+    let reading = Reading { definitions, tree, key_of: &|_| None, lookup: &lookup, from: Instant::BEGIN };
     let mut out = Vec::new();
     for (id, remote) in definitions.remotes_for(kind) {
         let steps = remote.program.truth(tree, &reading.env(&|_, _| Truth::Unknown))?;
@@ -211,8 +232,9 @@ pub fn answers(definitions: &Definitions, kind: &str, tree: &Value) -> Result<Ve
 struct Reading<'a> {
     definitions: &'a Definitions,
     tree: &'a Value,
-    key_of: &'a dyn Fn(&str) -> Option<ResourceKey>,
+    key_of: KeyOf<'a>,
     lookup: &'a dyn Fn(u16, Option<&str>, &str) -> bool,
+    from: Instant,
 }
 
 impl<'a> Reading<'a> {
@@ -223,7 +245,7 @@ impl<'a> Reading<'a> {
     fn held(&self, program: &Program, remotes: &[RemoteId]) -> Result<Held, Unreadable> {
         let count = program.remotes().len();
         if count == 0 {
-            return Ok(Held::plain(program.truth(self.tree, &self.env(&|_, _| Truth::Unknown))?));
+            return Ok(Held::plain(program.truth_from(self.tree, &self.env(&|_, _| Truth::Unknown), self.from)?));
         }
         let asked = std::cell::RefCell::new(vec![None; count]);
         let mut cases = SmallVec::new();
@@ -233,7 +255,7 @@ impl<'a> Reading<'a> {
                 asked.borrow_mut()[index] = (self.key_of)(text);
                 [Truth::False, Truth::Unknown, Truth::True][case / 3usize.pow(index as u32) % 3]
             };
-            cases.push(program.truth(self.tree, &self.env(&remote))?);
+            cases.push(program.truth_from(self.tree, &self.env(&remote), self.from)?);
         }
         Ok(Held { on: remotes.iter().copied().zip(asked.into_inner()).collect(), cases })
     }
@@ -270,18 +292,18 @@ const TIMES: [&str; 9] = [
     "recordedDate",
 ];
 
-fn time_of(tree: &Value, zone: &crate::time::Zone) -> Result<Option<(Instant, Instant)>, Unreadable> {
+fn time_of(tree: &Value, zone: &crate::time::Zone) -> Result<Option<(Instant, Span)>, Unreadable> {
     let moment = |value: &Value| value.as_str().and_then(|text| Moment::parse(text).ok());
     for element in TIMES {
         let Some(value) = json::get(tree, element)? else { continue };
         if let Some(moment) = moment(value) {
-            return Ok(Some((moment.earliest(zone), moment.past(zone))));
+            return Ok(Some((moment.earliest(zone), moment.past(zone).since(moment.earliest(zone)))));
         }
         let start = json::get(value, "start")?.and_then(moment);
         let end = json::get(value, "end")?.and_then(moment);
         if start.is_some() || end.is_some() {
             let from = start.map_or(Instant::BEGIN, |moment| moment.earliest(zone));
-            return Ok(Some((from, end.map_or(Instant::END, |moment| moment.past(zone)))));
+            return Ok(Some((from, end.map_or(Instant::END, |moment| moment.past(zone)).since(from))));
         }
     }
     Ok(None)

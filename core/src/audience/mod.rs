@@ -24,7 +24,7 @@ pub use definition::*;
 pub use definitions::{Definitions, Readers, Uses};
 pub use digest::definition as fingerprint;
 pub use eligibility::{View, eligible};
-pub use evidence::{Candidate, Evidence, Facet, Held, Look, Marks, REMOTES_MAX, answers, look, look_at, unknown};
+pub use evidence::{Body, Candidate, Evidence, Facet, Held, KeyOf, Look, Marks, REMOTES_MAX, answers, look, marks, unknown};
 pub use offer::{Offer, Order, later};
 pub use read::{Around, Written, read};
 

@@ -44,14 +44,14 @@ mod decimal {
 
 /// What one resource offers at each instant: of several values the first, or the latest by value.
 /// A value that cannot take the form is not offered.
-pub fn offers(scalars: &Steps<Vec<Scalar>>, form: Form, pick: Pick, zone: &Zone) -> Steps<Option<Offer>> {
+pub fn offers(scalars: &Steps<Vec<Scalar>>, form: Form, pick: Pick, zone: &Zone, from: Instant) -> Steps<Option<Offer>> {
     if form == Form::AgeBand {
         // Age moves with time by itself; the birth date does not.
         let birth = scalars.first().iter().find_map(|scalar| match scalar {
             Scalar::Moment(moment) => Some(*moment),
             _ => None,
         });
-        return birth.map_or_else(|| Steps::always(None), |birth| age_bands(&birth, zone));
+        return birth.map_or_else(|| Steps::always(None), |birth| age_bands(&birth, zone).since(from));
     }
     scalars.map(|scalars| {
         let mut candidates = scalars.iter().filter_map(|scalar| offer(scalar, form, zone));

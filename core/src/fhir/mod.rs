@@ -4,6 +4,7 @@
 //! Never here: whether a resource matters to an audience.
 
 pub mod bundle;
+pub mod coding;
 pub mod compartment;
 pub mod json;
 mod links;

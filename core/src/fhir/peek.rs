@@ -149,6 +149,11 @@ impl<'a> Peek<'a> {
         Ok(self.find(name, "an element that a definition reads")?.map(|(start, end)| &self.bytes[start..end]))
     }
 
+    /// Every top-level element, with its bytes, as they stand.
+    pub fn elements(&self) -> impl Iterator<Item = (&'a [u8], &'a [u8])> {
+        self.members.iter().map(|member| (member.key, &self.bytes[member.start as usize..member.end as usize]))
+    }
+
     fn find(&self, name: &str, called: &'static str) -> Result<Option<(usize, usize)>, Unreadable> {
         let mut found = None;
         for Member { key, start, end } in &self.members {
@@ -450,9 +455,6 @@ mod tests {
             (r#"{"resourceType":"Patient","resourceType":"Consent"}"#, "the key `resourceType` stands twice in one object"),
             (r#"{"resourceType":"Patient","id":"1","id":"2"}"#, "the key `id` stands twice in one object"),
             (r#"{"resourceType":"Patient","id":"a/b"}"#, "`id` is not an id of FHIR"),
-
-
-            (r#"{"resourceType":"Patient","meta":[]}"#, "`meta` is not an object"),
             (r#"{"resourceType":"Consent","patient":"Patient/1"}"#, "`patient` is not a reference"),
             (
                 r#"{"resourceType":"Consent","patient":{"reference":"Patient/1"},"patient":{"reference":"Patient/2"}}"#,
@@ -466,6 +468,18 @@ mod tests {
             (r#"{"resourceType":"Patient"} x"#, "not JSON at line 1, column 28"),
         ] {
             assert_eq!(peek(text.as_bytes()).err().map(|e| e.to_string()).as_deref(), Some(reason), "{text}");
+        }
+        for (meta, reason) in [
+            (r#"{"lastUpdated":"2026-02-30T00:00:00Z"}"#, "`meta.lastUpdated` is not an instant"),
+            (r#"{"lastUpdated":"2026-02-03"}"#, "`meta.lastUpdated` is not an instant"),
+            (r#"{"versionId":1}"#, "`meta.versionId` is not a string"),
+            ("[]", "`meta` is not an object"),
+        ] {
+            // Whose it is can be told all the same.
+            let text = format!(r#"{{"meta":{meta},"resourceType":"Consent","patient":{{"reference":"Patient/1"}}}}"#);
+            let peek = peek(text.as_bytes()).expect("the rest is whole");
+            assert_eq!(peek.meta_unreadable.map(|e| e.to_string()).as_deref(), Some(reason));
+            assert_eq!(peek.patients.as_slice(), ["Patient/1"]);
         }
         let twice = br#"{"resourceType":"Observation","code":{},"code":{}}"#;
         assert!(matches!(peek(twice).expect("not read").element("code"), Err(Unreadable::Duplicate { .. })));

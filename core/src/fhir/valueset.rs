@@ -15,6 +15,10 @@ pub struct ValueSets {
     sets: Vec<Set>,
     by_name: HashMap<String, u16>,
     systems: HashMap<String, u16, Fast>,
+    /// Every code that some set lists.
+    listed: HashSet<String, Fast>,
+    /// Some set takes a system whole, or is made of others: any code may belong.
+    open: bool,
 }
 
 type Fast = BuildHasherDefault<Fnv>;
@@ -72,7 +76,15 @@ impl ValueSets {
         for index in order {
             out.fill(index, &raw[usize::from(index)], &by_url, problems);
         }
+        let rules = || out.sets.iter().map(|set| &set.include);
+        out.open = rules().any(|rules| !rules.whole.is_empty() || !rules.joins.is_empty());
+        out.listed = rules().flat_map(|rules| rules.listed.keys().cloned()).collect();
         out
+    }
+
+    /// `false` only where no set lists the code, and none takes a system whole: for almost every code of a feed.
+    pub fn may_mention(&self, code: &str) -> bool {
+        self.open || self.listed.contains(code)
     }
 
     pub fn index(&self, name: &str) -> Option<u16> {

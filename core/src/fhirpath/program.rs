@@ -107,8 +107,13 @@ impl Program {
 
     /// A criterion over all time: FHIRPath's Boolean evaluation. Empty, and FHIRPath's execution errors, are `Unknown`.
     pub fn truth(&self, resource: &Value, env: &Env) -> Result<Steps<Truth>, Unreadable> {
+        self.truth_from(resource, env, Instant::BEGIN)
+    }
+
+    /// As [`Program::truth`], from an instant on; what was before is not worked out, and reads as what holds then.
+    pub fn truth_from(&self, resource: &Value, env: &Env, from: Instant) -> Result<Steps<Truth>, Unreadable> {
         let eval = self.eval(resource, env);
-        over_time(&eval, || self.judged(&eval), Truth::Unknown)
+        over_time(&eval, from, || self.judged(&eval), Truth::Unknown)
     }
 
     /// The truth at an instant, and the first later instant at which it may differ ([`Instant::END`]: never).
@@ -130,13 +135,18 @@ impl Program {
     /// The values of a path over all time. Elements with parts (a Period, a CodeableConcept) are no values and are left out; see
     /// [`Program::gives`]. Where FHIRPath has an execution error there are none.
     pub fn values(&self, resource: &Value, env: &Env) -> Result<Steps<Vec<Scalar>>, Unreadable> {
+        self.values_from(resource, env, Instant::BEGIN)
+    }
+
+    /// As [`Program::values`], from an instant on.
+    pub fn values_from(&self, resource: &Value, env: &Env, from: Instant) -> Result<Steps<Vec<Scalar>>, Unreadable> {
         let eval = self.eval(resource, env);
         let at = || match self.gathered(&eval) {
             Ok(values) => Ok(values),
             Err(Stop::Undecided) => Ok(Vec::new()),
             Err(Stop::Unreadable(why)) => Err(why),
         };
-        over_time(&eval, at, Vec::new())
+        over_time(&eval, from, at, Vec::new())
     }
 
     fn gathered<'a>(&'a self, eval: &Eval<'a>) -> Result<Vec<Scalar>, Stop> {
@@ -188,9 +198,14 @@ impl Program {
     }
 }
 
-/// Evaluates from the beginning of time, then again at each instant at which something may change.
-fn over_time<T: PartialEq>(eval: &Eval, evaluate: impl Fn() -> Result<T, Unreadable>, unknown: T) -> Result<Steps<T>, Unreadable> {
-    eval.go_to(Instant::BEGIN);
+/// Evaluates at `from`, then again at each instant at which something may change.
+fn over_time<T: PartialEq>(
+    eval: &Eval,
+    from: Instant,
+    evaluate: impl Fn() -> Result<T, Unreadable>,
+    unknown: T,
+) -> Result<Steps<T>, Unreadable> {
+    eval.go_to(from);
     let mut steps = Steps::always(evaluate()?);
     for _ in 1..INSTANTS_MAX {
         let at = eval.until.get();

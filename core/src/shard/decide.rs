@@ -114,10 +114,16 @@ fn look(
     let shown = release.at(now);
     let digest = shown.as_ref().ok().map(Shown::digest);
     let edge = next_edge(release, now, digest);
+    // The edge that was told as the end has moved away: it is told again before that.
+    let moved_on = before.shown.is_some() && before.renew == Instant::END && before.until < edge;
+    let renew_at = if moved_on { before.until.minus(Span(lease.0 - renew_after.0)) } else { before.renew };
     let quiet = |waiting: Option<Waiting>| {
-        let (renew, due) = match before.shown {
-            Some(_) if waiting.is_none() => (before.renew, edge.min(before.renew)),
-            _ => (before.renew, edge),
+        let (renew, due) = match (before.shown, waiting) {
+            (None, _) => (before.renew, edge),
+            (Some(_), None) => (renew_at, edge.min(renew_at)),
+            // Not renewed meanwhile, it ends with the lease.
+            (Some(_), Some(Waiting::Feed)) => (renew_at, edge.min(before.until)),
+            (Some(_), Some(Waiting::Baseline | Waiting::Hold)) => (renew_at, edge),
         };
         Verdict { transition: None, rest: Emitted { renew, due, waiting, ..before.clone() } }
     };
@@ -141,9 +147,12 @@ fn look(
             let at = edge_at(&|other| other.is_err());
             (Change::Exited(closed.leave(), closed), at, Some(before.episode), before.since)
         }
+        (Some(_), Ok(_)) if waits == Some(Waiting::Feed) && before.until <= now => {
+            (Change::Exited(Closed::FeedStale.leave(), Closed::FeedStale), effective(before.until), Some(before.episode), before.since)
+        }
         (Some(told), Ok(shown)) => {
             let changed = Some(told) != digest;
-            if !changed && before.renew > now {
+            if !changed && renew_at > now && waits.is_none() {
                 return quiet(None);
             }
             if waits.is_some() {
@@ -183,6 +192,9 @@ fn look(
 
 /// The first instant after `now` at which something else would be shown.
 fn next_edge(release: &Release, now: Instant, digest: Option<u64>) -> Instant {
+    if release.barred.is_some() {
+        return Instant::END;
+    }
     let mut at = now;
     for _ in 0..EDGES_MAX {
         at = release.next_change(at);

@@ -27,8 +27,9 @@ pub struct Member {
     /// What was last told, by audience name.
     pub emitted: Vec<(Box<str>, Emitted)>,
     pub merge: Merge,
-    /// A consent that came late would have restricted more than the one on file: closed until a newer one comes.
-    pub stale_restriction: bool,
+    /// Consents of which a version came late that would have restricted more than the one on file, with that one's
+    /// version: closed until a newer one of the same consent comes.
+    pub stale_restrictions: Vec<(ResourceKey, Version)>,
     /// A group is open: its end, or the next tick, compares.
     pub open_group: bool,
     /// Only within the step that erases.
@@ -140,7 +141,9 @@ impl Member {
 
     /// Old persons that have not handed over yet: until then nothing new is told.
     pub fn awaits_hand_over(&self) -> bool {
-        self.merge.replaces.iter().any(|old| !self.merge.received.iter().any(|(from, ..)| from == old))
+        // A copy that was taken back came through nobody.
+        let met = |old: &Person| self.merge.received.iter().any(|(from, _, parts)| from == old && !parts.through.is_empty());
+        self.merge.replaces.iter().any(|old| !met(old))
     }
 
     pub fn is_empty(&self, versions: &Versions) -> bool {

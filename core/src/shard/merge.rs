@@ -67,7 +67,7 @@ impl Member {
             known: known.collect(),
             suppressions: self.suppressions.clone(),
             alive: self.patient.as_ref().map(|patient| patient.alive.clone()),
-            stale_restriction: self.stale_restriction,
+            stale_restriction: !self.stale_restrictions.is_empty(),
             through: vec![me],
         };
         for (_, _, received) in &self.merge.received {

@@ -15,6 +15,8 @@ mod release;
 mod replay;
 mod room;
 mod step;
+#[cfg(test)]
+mod tests;
 mod touched;
 mod versions;
 

@@ -5,6 +5,7 @@ use crate::fhir::Version;
 use crate::gate::Event;
 use crate::key::{Person, ResourceKey};
 use crate::time::Instant;
+use smallvec::SmallVec;
 
 #[derive(Default)]
 pub struct Step {
@@ -30,7 +31,7 @@ pub struct Claim {
     pub version: Version,
     pub stamp: Instant,
     /// Sorted.
-    pub persons: Vec<Person>,
+    pub persons: SmallVec<[Person; 1]>,
 }
 
 /// What an operator would want to know. No person, no content.

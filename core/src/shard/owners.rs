@@ -6,12 +6,13 @@ use super::{Claim, Delete};
 use crate::fhir::Version;
 use crate::key::{Person, ResourceKey};
 use serde::{Deserialize, Serialize};
+use smallvec::SmallVec;
 
 /// What is known of one resource.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Owner {
     /// Sorted.
-    pub persons: Vec<Person>,
+    pub persons: SmallVec<[Person; 1]>,
     pub version: Option<Version>,
     /// The newest delete, kept for a resource never seen, too.
     pub deleted: Option<Version>,

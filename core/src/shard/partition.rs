@@ -36,6 +36,13 @@ impl Broadcast {
         }
     }
 
+    /// Takes a resource out. `true`: members that refer to it must look again. One that never came is none of this table's.
+    pub fn delete(&mut self, key: ResourceKey, version: Version) -> bool {
+        let Some(shared) = self.resources.get_mut(&key).filter(|shared| shared.version <= version) else { return false };
+        shared.version = version;
+        !std::mem::replace(&mut shared.deleted, true)
+    }
+
     /// What the resource answers; `Unknown` where it, or the reference, is not on file.
     pub fn answer(&self, remote: RemoteId, key: Option<ResourceKey>) -> Truth {
         let shared = key.and_then(|key| self.resources.get(&key)).filter(|shared| !shared.deleted);

@@ -4,12 +4,13 @@
 //! Never here: a person's other records.
 
 use super::{Content, Put, Shared};
-use crate::audience::{self, Definitions, Look};
-use crate::consent::{self, Consent};
+use crate::audience::{self, Body, Definitions, KeyOf, Look, Marks, RemoteId};
+use crate::consent::{self, Consent, Labels};
 use crate::fhir::compartment::BROADCAST;
 use crate::fhir::{self, BundleLinks, Peek, Target, Unreadable, Version, json};
 use crate::key::{Keys, Person, ResourceKey};
 use crate::time::Instant;
+use crate::timeline::Truth;
 use smallvec::SmallVec;
 
 /// What one source of resources has in common.
@@ -27,6 +28,8 @@ pub enum Reading {
         key: ResourceKey,
         last_updated: Option<Instant>,
         shared: Shared,
+        /// As in `About`: it goes to quarantine as well, and answers nothing.
+        unreadable: Option<Unreadable>,
     },
     About {
         /// With the Patient id of each. Never empty.
@@ -66,13 +69,10 @@ impl Origin<'_> {
         let content = match &peek.meta_unreadable {
             // Neither its version nor its labels can be told; whose it is can.
             Some(unreadable) => Err(unreadable.clone()),
-            None => self.content(&peek, body, &key_of, links),
+            None => self.content(&peek, body, &key_of, links, stamp),
         };
         let (content, unreadable) = match content {
-            Ok(mut content) => {
-                let noted = content.patient.as_mut().and_then(|patient| patient.noted.drain(..).next());
-                (content, noted)
-            }
+            Ok((content, noted)) => (content, noted),
             Err(unreadable) => (self.stand_in(&peek.kind), Some(unreadable)),
         };
         let mut shared: Vec<Person> = persons.iter().map(|(person, _)| *person).collect();
@@ -85,13 +85,19 @@ impl Origin<'_> {
     }
 
     fn shared(&self, peek: &Peek, body: &[u8], key: ResourceKey, version: Version) -> Result<Reading, Unreadable> {
+        let (marks, answers, unreadable) = match self.answers(peek, body) {
+            Ok((marks, answers)) => (marks, answers, None),
+            Err(why) => (Marks { labels: Labels::unknown(), sensitive: false }, Vec::new(), Some(why)),
+        };
+        Ok(Reading::Shared { key, last_updated: peek.last_updated, shared: Shared { version, marks, answers, deleted: false }, unreadable })
+    }
+
+    fn answers(&self, peek: &Peek, body: &[u8]) -> Result<(Marks, Vec<(RemoteId, Truth)>), Unreadable> {
         if let Some(unreadable) = &peek.meta_unreadable {
             return Err(unreadable.clone());
         }
         let tree = json::parse(body)?;
-        let Look { marks, .. } = audience::look_at(self.definitions, peek, &tree, &|_| None)?;
-        let answers = audience::answers(self.definitions, &peek.kind, &tree)?;
-        Ok(Reading::Shared { key, last_updated: peek.last_updated, shared: Shared { version, marks, answers, deleted: false } })
+        Ok((audience::marks(self.definitions, peek, &tree)?, audience::answers(self.definitions, &peek.kind, &tree)?))
     }
 
     /// The resource that a reference's text means. `None` where it cannot be told.
@@ -139,19 +145,21 @@ impl Origin<'_> {
         Ok(persons)
     }
 
+    /// With what of it could not be read, where the rest can be.
     fn content(
         &self,
         peek: &Peek,
         body: &[u8],
-        key_of: &dyn Fn(&str) -> Option<ResourceKey>,
+        key_of: KeyOf,
         links: Option<&BundleLinks>,
-    ) -> Result<Content, Unreadable> {
+        stamp: Instant,
+    ) -> Result<(Content, Option<Unreadable>), Unreadable> {
         let definitions = self.definitions;
         match peek.kind.as_ref() {
             "Patient" => {
                 let tree = json::parse(body)?;
-                let Look { evidence, marks } = audience::look_at(definitions, peek, &tree, key_of)?;
-                let patient = fhir::patient::read_patient(&tree, definitions.zone())?;
+                let Look { evidence, marks } = audience::look(definitions, peek, Body::Tree(&tree), key_of, stamp)?;
+                let mut patient = fhir::patient::read_patient(&tree, definitions.zone())?;
                 let person = |text: &String| {
                     let found = self.with_target(text, links, |kind, id| (kind == "Patient").then(|| self.keys.person(self.namespace, id)));
                     let why = "names a patient that cannot be told";
@@ -159,17 +167,18 @@ impl Origin<'_> {
                 };
                 let replaces = patient.replaces.iter().map(person).collect::<Result<Vec<_>, _>>()?;
                 let replaced_by = patient.replaced_by.first().map(person).transpose()?;
-                Ok(Content { evidence, marks, patient: Some(Box::new(patient)), consent: None, replaces, replaced_by })
+                let noted = patient.noted.drain(..).next();
+                Ok((Content { evidence, marks, patient: Some(Box::new(patient)), consent: None, replaces, replaced_by }, noted))
             }
             "Consent" => {
                 let tree = json::parse(body)?;
-                let Look { evidence, marks } = audience::look_at(definitions, peek, &tree, key_of)?;
-                let consent = consent::read(&tree, definitions.zone())?;
-                Ok(Content { evidence, marks, consent: Some(Box::new(consent)), ..Content::default() })
+                let Look { evidence, marks } = audience::look(definitions, peek, Body::Tree(&tree), key_of, stamp)?;
+                let (consent, noted) = consent::read_noting(&tree, definitions.zone())?;
+                Ok((Content { evidence, marks, consent: Some(Box::new(consent)), ..Content::default() }, noted))
             }
             _ => {
-                let Look { evidence, marks } = audience::look(definitions, peek, body, key_of)?;
-                Ok(Content { evidence, marks, ..Content::default() })
+                let Look { evidence, marks } = audience::look(definitions, peek, Body::Bytes(body), key_of, stamp)?;
+                Ok((Content { evidence, marks, ..Content::default() }, None))
             }
         }
     }
@@ -177,7 +186,9 @@ impl Origin<'_> {
     /// In place of what could not be read: evidence that is possible and never sure, a patient who is not known to
     /// live, a consent that closes the gate.
     fn stand_in(&self, kind: &str) -> Content {
-        let mut content = Content { evidence: audience::unknown(self.definitions, kind), ..Content::default() };
+        // Its labels are not known either, and they ride on what links to it.
+        let marks = Marks { labels: Labels::unknown(), sensitive: false };
+        let mut content = Content { evidence: audience::unknown(self.definitions, kind), marks, ..Content::default() };
         match kind {
             "Patient" => content.patient = Some(Box::new(fhir::patient::PatientFacts::unreadable())),
             "Consent" => content.consent = Some(Box::new(Consent::unreadable())),

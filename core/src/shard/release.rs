@@ -22,6 +22,14 @@ pub struct Setting<'a> {
     pub broadcast: &'a Broadcast,
 }
 
+/// What consent says to one recipient for one purpose.
+struct Decided {
+    question: (usize, Purpose),
+    steps: Steps<Decision>,
+    /// Some of it removes labels at some time.
+    redacts: bool,
+}
+
 /// One member laid out for reading: own records and those received from merged persons, together.
 pub(super) struct Desk<'a> {
     setting: &'a Setting<'a>,
@@ -30,7 +38,7 @@ pub(super) struct Desk<'a> {
     versions: &'a Versions,
     evidence: Cow<'a, [(ResourceKey, audience::Evidence)]>,
     consents: Vec<(ResourceKey, &'a Consent)>,
-    decisions: Vec<((usize, Purpose), Steps<Decision>)>,
+    decisions: Vec<Decided>,
 }
 
 impl<'a> Desk<'a> {
@@ -41,24 +49,33 @@ impl<'a> Desk<'a> {
             evidence.to_mut().extend(parts.evidence.iter().cloned());
         }
         let consents = member.consents.iter().chain(received().flat_map(|parts| &parts.consents));
-        let consents = consents.map(|(key, consent)| (*key, consent)).collect();
+        let mut consents: Vec<(ResourceKey, &Consent)> = consents.map(|(key, consent)| (*key, consent)).collect();
+        if !member.merge.received.is_empty() {
+            // In an order that does not hang on who handed over first. A resource about both persons counts once; of a
+            // consent that stands here in two versions both are heard.
+            let evidence = evidence.to_mut();
+            evidence.sort_by_key(|(key, _)| *key);
+            evidence.dedup_by_key(|(key, _)| *key);
+            consents.sort_by_key(|(key, _)| *key);
+            consents.dedup();
+        }
         Desk { setting, person, member, versions, evidence, consents, decisions: Vec::new() }
     }
 
     /// The consents that decided about the audience at `at`.
     pub fn consents_behind(&mut self, audience: usize, at: Instant) -> Vec<ResourceKey> {
-        let question = self.question_of(audience);
-        let basis = self.decision(question).at(at).basis.clone();
+        let place = self.decide(self.question_of(audience));
+        let basis = self.decisions[place].steps.at(at).basis.clone();
         basis.iter().map(|place| self.consents[usize::from(*place)].0).collect()
     }
 
     pub fn release(&mut self, audience: usize) -> Release {
         let definition = &self.setting.definitions.catalogue.audiences[audience];
         let question = self.question_of(audience);
-        self.decision(question);
-        let decision = self.decided(question);
+        let place = self.decide(question);
+        let decision = &self.decisions[place];
         let basis = basis_of(definition, self.setting.definitions);
-        let granted = consent::granted(decision, basis);
+        let granted = consent::granted(&decision.steps, basis);
         let truth = self.eligible(definition, decision);
         let recipient = &self.setting.definitions.policy.recipients[question.0];
         let (alive, adult) = self.alive_and_adult();
@@ -105,8 +122,12 @@ impl<'a> Desk<'a> {
             return Some(Closed::MergePending);
         }
         let received = self.member.merge.received.iter().any(|(_, _, parts)| parts.stale_restriction);
-        if self.member.stale_restriction || received {
+        if !self.member.stale_restrictions.is_empty() || received {
             return Some(Closed::ConsentDenied);
+        }
+        if patient.is_none() {
+            // Deleted or not there yet: that says nothing of a death.
+            return Some(Closed::NoLongerQualified);
         }
         let held_back = audience
             .holdout
@@ -121,30 +142,28 @@ impl<'a> Desk<'a> {
         (recipient.expect("an audience's recipient is checked when it is read"), purpose_of(audience))
     }
 
-    fn decision(&mut self, question: (usize, Purpose)) -> &Steps<Decision> {
-        if let Some(place) = self.decisions.iter().position(|(asked, _)| *asked == question) {
-            return &self.decisions[place].1;
+    /// Works out what consent says, once a question; where it stands in `decisions`.
+    fn decide(&mut self, question: (usize, Purpose)) -> usize {
+        if let Some(place) = self.decisions.iter().position(|decided| decided.question == question) {
+            return place;
         }
         let policy = &self.setting.definitions.policy;
         let consents: Vec<&Consent> = self.consents.iter().map(|(_, consent)| *consent).collect();
         let asked = Question { recipient: &policy.recipients[question.0], organisation: &policy.organisation, purpose: question.1 };
         let steps = consent::decide(&consents, &asked, policy);
-        self.decisions.push((question, steps));
-        &self.decisions[self.decisions.len() - 1].1
+        let redacts =
+            std::iter::once(steps.first()).chain(steps.changes().map(|(_, decision)| decision)).any(|decision| !decision.redact.is_empty());
+        self.decisions.push(Decided { question, steps, redacts });
+        self.decisions.len() - 1
     }
 
-    fn decided(&self, question: (usize, Purpose)) -> &Steps<Decision> {
-        let found = self.decisions.iter().find(|(asked, _)| *asked == question);
-        &found.expect("decided before it is read").1
-    }
-
-    fn eligible(&self, audience: &Audience, decision: &Steps<Decision>) -> Steps<Truth> {
+    fn eligible(&self, audience: &Audience, decision: &Decided) -> Steps<Truth> {
         self.eligible_with(audience, &|position| self.withheld(position, decision))
     }
 
     /// Eligibility as it would be without any label: tells a withheld reason from a missing one. Costs nothing where
     /// nothing is withheld.
-    fn unhidden(&self, audience: &Audience, eligible: &Timeline, decision: &Steps<Decision>) -> Timeline {
+    fn unhidden(&self, audience: &Audience, eligible: &Timeline, decision: &Decided) -> Timeline {
         if !(0..self.evidence.len()).any(|position| self.withheld(position, decision).is_some()) {
             return eligible.clone();
         }
@@ -158,11 +177,11 @@ impl<'a> Desk<'a> {
 
     /// When the evidence at `position` must not be told to the recipient: by its own marks or by those that ride on it.
     /// `None`: never.
-    fn withheld(&self, position: usize, decision: &Steps<Decision>) -> Option<Timeline> {
+    fn withheld(&self, position: usize, decision: &Decided) -> Option<Timeline> {
         let (key, evidence) = &self.evidence[position];
         let policy = &self.setting.definitions.policy;
         let mut loose = evidence.loose_link;
-        let mut marks: Vec<&Marks> = self.marks_of(*key).into_iter().collect();
+        let mut marks: Vec<&Marks> = self.marks_of(*key).collect();
         for link in &evidence.links {
             marks.extend(self.marks_of(*link));
             marks.extend(self.setting.broadcast.marks(*link));
@@ -172,21 +191,24 @@ impl<'a> Desk<'a> {
         if unresolved || marks.iter().any(|marks| marks.sensitive || consent::withheld_by_policy(&marks.labels, policy)) {
             return Some(Steps::always(true));
         }
-        if decision.constant().is_some_and(|decision| decision.redact.is_empty()) {
+        if !decision.redacts {
             return None;
         }
         let bare = Labels::default();
-        let labels: Vec<&Labels> = match marks.is_empty() {
-            true => vec![&bare],
-            false => marks.iter().map(|marks| &marks.labels).collect(),
-        };
-        let hidden = decision.map(|decision| labels.iter().any(|labels| decision.redact.covers(labels)));
+        // Its own labels count, or that it has none, whatever it refers to: a label elsewhere lifts nothing (I11).
+        let mut labels: Vec<&Labels> = marks.iter().map(|marks| &marks.labels).collect();
+        if self.marks_of(*key).next().is_none() {
+            labels.push(&bare);
+        }
+        let hidden = decision.steps.map(|decision| labels.iter().any(|labels| decision.redact.covers(labels)));
         (hidden.constant() != Some(&false)).then_some(hidden)
     }
 
-    fn marks_of(&self, key: ResourceKey) -> Option<&Marks> {
-        let received = self.member.merge.received.iter().find_map(|(_, _, parts)| member::find(&parts.marks, key));
-        member::find(&self.member.marks, key).or(received)
+    fn marks_of(&self, key: ResourceKey) -> impl Iterator<Item = &Marks> {
+        let received = self.member.merge.received.iter();
+        // Those of a merged person hold its own and all that came through it, one after the other.
+        let handed = received.flat_map(|(_, _, parts)| &parts.marks).filter(move |(of, _)| *of == key).map(|(_, marks)| marks);
+        member::find(&self.member.marks, key).into_iter().chain(handed)
     }
 
     fn knows(&self, key: ResourceKey) -> bool {
@@ -235,7 +257,7 @@ impl<'a> Desk<'a> {
         out
     }
 
-    fn reaches(&self, channels: &[Channel], recipient: &Recipient, decision: &Steps<Decision>) -> Vec<Reach> {
+    fn reaches(&self, channels: &[Channel], recipient: &Recipient, decision: &Decided) -> Vec<Reach> {
         let policy = &self.setting.definitions.policy;
         let reach = |channel: &Channel| {
             let address = match &self.member.patient {
@@ -246,15 +268,15 @@ impl<'a> Desk<'a> {
             };
             let permitted = match channel.rule(policy).permission {
                 Permission::ContactOnFile => Steps::always(true),
-                Permission::Permit => decision.map(|decision| decision.outcome == consent::Outcome::Permit),
-                Permission::WrittenPermit => decision.map(|decision| decision.written),
+                Permission::Permit => decision.steps.map(|decision| decision.outcome == consent::Outcome::Permit),
+                Permission::WrittenPermit => decision.steps.map(|decision| decision.written),
             };
             Reach { channel: *channel, address, permitted, opted_out: self.member.opted_out(&recipient.key, *channel) }
         };
         channels.iter().map(reach).collect()
     }
 
-    fn value(&self, id: audience::ValueId, decision: &Steps<Decision>, recipient: usize) -> Steps<Option<Offer>> {
+    fn value(&self, id: audience::ValueId, decision: &Decided, recipient: usize) -> Steps<Option<Offer>> {
         let audience::Value { pick, form, .. } = &self.setting.definitions.catalogue.values[usize::from(id)];
         let mut best: Steps<Option<Offer>> = Steps::always(None);
         for (position, (_, evidence)) in self.evidence.iter().enumerate() {

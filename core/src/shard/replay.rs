@@ -55,6 +55,7 @@ fn group(room: &mut Room, whole: impl ExactSizeIterator<Item = What>, at: Instan
                 continue;
             }
             What::Delete { key, version } => {
+                room.unshare(key, version, at, out);
                 for (person, delete) in room.deletes(key, version) {
                     persons.push(person);
                     room.put(person, at, Input::Delete(Delete { more, ..delete }), out);

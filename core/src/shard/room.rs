@@ -6,10 +6,10 @@
 use super::release::Setting;
 use super::step::{Moment, step};
 use super::{Baseline, Broadcast, Delete, Fact, Input, Member, Message, Owner, Ownership, Partition, Shared, Told, Versions};
-use crate::audience::Definitions;
+use crate::audience::{Definitions, Evidence};
 use crate::fhir::Version;
 use crate::gate::MemberKey;
-use crate::key::{Keys, Person, ResourceKey};
+use crate::key::{Keys, Person, ResourceKey, Spread};
 use crate::time::Instant;
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 
@@ -17,15 +17,17 @@ pub struct Room<'a> {
     definitions: &'a Definitions,
     keys: &'a Keys,
     member_keys: &'a [MemberKey],
-    members: HashMap<Person, (Member, Versions)>,
+    members: HashMap<Person, (Member, Versions), Spread>,
     broadcast: Broadcast,
     /// Who refers to a broadcast resource.
-    referring: HashMap<ResourceKey, BTreeSet<Person>>,
-    owners: HashMap<ResourceKey, Owner>,
+    referring: HashMap<ResourceKey, BTreeSet<Person>, Spread>,
+    owners: HashMap<ResourceKey, Owner, Spread>,
     timers: BTreeSet<(Instant, Person)>,
-    due: HashMap<Person, Instant>,
+    due: HashMap<Person, Instant, Spread>,
     partition: Partition,
     sources: Vec<String>,
+    /// By audience.
+    silent: Vec<bool>,
     now: Instant,
     pub facts: BTreeMap<&'static str, u64>,
 }
@@ -43,13 +45,14 @@ impl<'a> Room<'a> {
             definitions,
             keys,
             member_keys,
-            members: HashMap::new(),
+            members: HashMap::default(),
             broadcast: Broadcast::default(),
-            referring: HashMap::new(),
-            owners: HashMap::new(),
+            referring: HashMap::default(),
+            owners: HashMap::default(),
             timers: BTreeSet::new(),
-            due: HashMap::new(),
+            due: HashMap::default(),
             partition: Partition::default(),
+            silent: vec![!sources.is_empty(); definitions.catalogue.audiences.len()],
             sources,
             now: Instant::BEGIN,
             facts: BTreeMap::new(),
@@ -70,16 +73,17 @@ impl<'a> Room<'a> {
     }
 
     fn one(&mut self, person: Person, input: Input, out: &mut Vec<Happening>, queue: &mut VecDeque<(Person, Input)>) {
-        let silent = self.partition.is_silent(self.sources.iter().map(String::as_str));
-        let silent = vec![silent; self.definitions.catalogue.audiences.len()];
-        let moment = Moment { now: self.now, hold: false, silent: &silent, fresh_until: Instant::END };
+        let moment = Moment { now: self.now, hold: false, silent: &self.silent, fresh_until: Instant::END };
         let setting = Setting { definitions: self.definitions, keys: self.keys, member_keys: self.member_keys, broadcast: &self.broadcast };
         let (member, versions) = self.members.entry(person).or_default();
+        if let Input::Put(put) = &input {
+            // What is among the member's own resources is no broadcast resource.
+            for key in put.content.evidence.iter().flat_map(Evidence::refers_to).filter(|key| !versions.knows(*key)) {
+                self.referring.entry(key).or_default().insert(person);
+            }
+        }
         let step = step(&setting, person, member, versions, &moment, input);
         let due = if member.open_group { self.now } else { member.due() };
-        for key in member.evidence.iter().flat_map(|(_, evidence)| evidence.refers_to()) {
-            self.referring.entry(key).or_default().insert(person);
-        }
         self.set_timer(person, due);
         for fact in step.facts {
             *self.facts.entry(fact.name()).or_default() += 1;
@@ -110,9 +114,20 @@ impl<'a> Room<'a> {
 
     /// A broadcast resource; those who refer to it look again.
     pub fn share(&mut self, key: ResourceKey, shared: Shared, now: Instant, out: &mut Vec<Happening>) {
-        if !self.broadcast.put(key, shared) {
-            return;
+        let deleted = self.owners.get(&key).and_then(|owner| owner.deleted).is_some_and(|deleted| deleted > shared.version);
+        if self.broadcast.put(key, Shared { deleted, ..shared }) {
+            self.review(key, now, out);
         }
+    }
+
+    /// A delete, if it is of a broadcast resource.
+    pub fn unshare(&mut self, key: ResourceKey, version: Version, now: Instant, out: &mut Vec<Happening>) {
+        if self.broadcast.delete(key, version) {
+            self.review(key, now, out);
+        }
+    }
+
+    fn review(&mut self, key: ResourceKey, now: Instant, out: &mut Vec<Happening>) {
         let referring: Vec<Person> = self.referring.get(&key).into_iter().flatten().copied().collect();
         for person in referring {
             self.put(person, now, Input::Review, out);
@@ -122,6 +137,8 @@ impl<'a> Room<'a> {
     /// The source's first pass is complete: what waited for it is told.
     pub fn baseline(&mut self, source: &str, now: Instant, out: &mut Vec<Happening>) {
         self.partition.baseline(Baseline { source: source.to_owned() });
+        let silent = self.partition.is_silent(self.sources.iter().map(String::as_str));
+        self.silent.fill(silent);
         let mut persons: Vec<Person> = self.members.keys().copied().collect();
         persons.sort_unstable();
         for person in persons {

@@ -2,17 +2,19 @@
 
 use super::decide::decide;
 use super::input::{Content, Delete, Preference};
-use super::member::{self, Waiting};
-use super::merge::Message;
+use super::member::{self, Merge, Waiting};
+use super::merge::{Message, Parts};
 use super::release::Setting;
 use super::touched::Touched;
 use super::versions::Accepted;
 use super::{Claim, Fact, HandOver, Input, Member, Put, Step, Versions};
 use crate::audience::{Definitions, Evidence};
 use crate::consent::{self, Purpose, Question};
+use crate::fhir::Version;
 use crate::gate::Closed;
 use crate::key::{Person, ResourceKey};
 use crate::time::Instant;
+use smallvec::smallvec;
 
 /// When a step happens, and what may not be told then.
 pub struct Moment<'a> {
@@ -45,6 +47,7 @@ pub fn step(setting: &Setting, person: Person, member: &mut Member, versions: &m
     let definitions = setting.definitions;
     let mut touched = Touched::default();
     let mut more = false;
+    let (marks, known) = (member.survivor().map(|_| member.marks.clone()), versions.count());
     match input {
         Input::Put(put) => {
             more = put.more;
@@ -52,7 +55,7 @@ pub fn step(setting: &Setting, person: Person, member: &mut Member, versions: &m
         }
         Input::Delete(delete) => {
             more = delete.more;
-            apply_delete(definitions, member, versions, delete, &mut touched);
+            apply_delete(definitions, person, member, versions, delete, &mut touched, &mut step);
         }
         Input::Preference(preference) => {
             apply_preference(member, moment.now, preference);
@@ -69,7 +72,9 @@ pub fn step(setting: &Setting, person: Person, member: &mut Member, versions: &m
         Input::Review => touched = Touched::all(definitions),
         Input::Tick => {}
     }
-    if !touched.is_empty() {
+    // The survivor has to hear of labels and of what links may lead to, too, whatever they are to this person's own records.
+    let told = !touched.is_empty() || marks.is_some_and(|marks| marks != member.marks) || known != versions.count();
+    if told {
         hand_over_again(person, member, versions, &mut step);
     }
     if more {
@@ -106,7 +111,8 @@ fn stops(setting: &Setting, person: Person, member: &mut Member, versions: &Vers
         }
     }
     if !touched.is_empty() {
-        decide(setting, person, member, versions, moment, touched, step);
+        // Whatever else is due now waits for the group's end, unless it is an exit.
+        decide(setting, person, member, versions, &Moment { hold: true, ..*moment }, touched, step);
     }
 }
 
@@ -150,7 +156,7 @@ fn apply_put(
     let accepted = versions.accept(put.key, put.version);
     if accepted == Accepted::Stale {
         step.facts.push(Fact::Stale);
-        stale_consent(setting, member, &put, moment.now, touched, step);
+        stale_consent(setting, member, versions, &put, moment.now, touched, step);
         return;
     }
     claim(person, member, accepted, &put, moment.now, step);
@@ -173,12 +179,17 @@ fn apply_put(
         if member.patient.as_ref() != Some(&patient) || links {
             *touched = Touched::all(definitions);
         }
+        // A link that cannot be read takes none back: what it was stays until it can be read.
+        let (replaces, replaced_by) = match patient.link_unclear {
+            true => (union(replaces, &member.merge.replaces), replaced_by.or(member.merge.replaced_by)),
+            false => (replaces, replaced_by),
+        };
         member.patient = Some(patient);
         member.patient_key = Some(put.key);
         relink(person, member, replaces, replaced_by, step);
     }
     if let Some(consent) = consent {
-        member.stale_restriction = false;
+        lift_stale_restriction(definitions, member, put.key, put.version, touched);
         if !member.superseded.contains(&(put.key, put.version)) {
             if member.superseded.len() == member::SUPERSEDED_MAX {
                 member.superseded.remove(0);
@@ -191,6 +202,13 @@ fn apply_put(
     }
 }
 
+fn union(mut persons: Vec<Person>, more: &[Person]) -> Vec<Person> {
+    persons.extend(more);
+    persons.sort_unstable();
+    persons.dedup();
+    persons
+}
+
 fn replace_evidence(definitions: &Definitions, member: &mut Member, key: ResourceKey, evidence: Option<Evidence>, touched: &mut Touched) {
     if evidence.is_none() && member.evidence.is_empty() {
         return;
@@ -201,10 +219,15 @@ fn replace_evidence(definitions: &Definitions, member: &mut Member, key: Resourc
     evidence.iter().for_each(|evidence| touched.by(evidence, definitions));
     let before = member::place(&mut member.evidence, key, evidence);
     before.iter().for_each(|before| touched.by(before, definitions));
+    if !member.merge.received.is_empty() {
+        // The same resource, on its way from one of two merged persons to the other, counts once: another copy may show now.
+        *touched = Touched::all(definitions);
+    }
 }
 
 fn touch_linking(definitions: &Definitions, member: &Member, target: ResourceKey, touched: &mut Touched) {
-    for (_, evidence) in &member.evidence {
+    let received = member.merge.received.iter().flat_map(|(_, _, parts)| &parts.evidence);
+    for (_, evidence) in member.evidence.iter().chain(received) {
         if evidence.links.contains(&target) {
             touched.by(evidence, definitions);
         }
@@ -212,7 +235,15 @@ fn touch_linking(definitions: &Definitions, member: &Member, target: ResourceKey
 }
 
 /// A consent that comes late and would restrict more than what is on file closes the gate until a newer one comes.
-fn stale_consent(setting: &Setting, member: &mut Member, put: &Put, now: Instant, touched: &mut Touched, step: &mut Step) {
+fn stale_consent(
+    setting: &Setting,
+    member: &mut Member,
+    versions: &Versions,
+    put: &Put,
+    now: Instant,
+    touched: &mut Touched,
+    step: &mut Step,
+) {
     let Some(stale) = &put.content.consent else { return };
     let policy = &setting.definitions.policy;
     if member.superseded.contains(&(put.key, put.version)) {
@@ -225,10 +256,18 @@ fn stale_consent(setting: &Setting, member: &mut Member, put: &Put, now: Instant
     let questions: Vec<Question> =
         policy.recipients.iter().flat_map(|recipient| purposes.map(|purpose| question(recipient, purpose))).collect();
     let restricts = consent::restricts_more(stale, Some(current), &questions, policy, now);
-    if restricts {
-        member.stale_restriction = true;
+    if restricts && let Some(version) = versions.of(put.key) {
+        member::place(&mut member.stale_restrictions, put.key, Some(version));
         *touched = Touched::all(setting.definitions);
         step.facts.push(Fact::StaleRestriction);
+    }
+}
+
+/// A newer version than the one that a late one met; the same one delivered again lifts nothing.
+fn lift_stale_restriction(definitions: &Definitions, member: &mut Member, key: ResourceKey, version: Version, touched: &mut Touched) {
+    if member::find(&member.stale_restrictions, key).is_some_and(|met| version > *met) {
+        member::place(&mut member.stale_restrictions, key, None);
+        *touched = Touched::all(definitions);
     }
 }
 
@@ -243,7 +282,7 @@ fn claim(person: Person, member: &mut Member, accepted: Accepted, put: &Put, sta
     if before != digest {
         member::place(&mut member.shared, put.key, digest);
     }
-    let persons = if alone { vec![person] } else { put.shared.clone() };
+    let persons = if alone { smallvec![person] } else { put.shared.iter().copied().collect() };
     step.claims.push(Claim { resource: put.key, version: put.version, stamp, persons });
 }
 
@@ -253,14 +292,24 @@ fn digest_of(persons: &[Person]) -> u64 {
     bytes.fold(0xcbf2_9ce4_8422_2325, |sum, byte| (sum ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3))
 }
 
-fn apply_delete(definitions: &Definitions, member: &mut Member, versions: &mut Versions, delete: Delete, touched: &mut Touched) {
-    if versions.accept(delete.key, delete.version) == Accepted::Stale {
+fn apply_delete(
+    definitions: &Definitions,
+    person: Person,
+    member: &mut Member,
+    versions: &mut Versions,
+    delete: Delete,
+    touched: &mut Touched,
+    step: &mut Step,
+) {
+    if versions.leave(delete.key, delete.version) == Accepted::Stale {
+        step.facts.push(Fact::Stale);
         return;
     }
     replace_evidence(definitions, member, delete.key, None, touched);
-    if member::place(&mut member.marks, delete.key, None).is_some() {
-        touch_linking(definitions, member, delete.key, touched);
-    }
+    // What links to it leads nowhere now.
+    member::place(&mut member.marks, delete.key, None);
+    touch_linking(definitions, member, delete.key, touched);
+    lift_stale_restriction(definitions, member, delete.key, delete.version, touched);
     member::place(&mut member.shared, delete.key, None);
     if member::place(&mut member.consents, delete.key, None).is_some() {
         *touched = Touched::all(definitions);
@@ -268,6 +317,7 @@ fn apply_delete(definitions: &Definitions, member: &mut Member, versions: &mut V
     if member.patient_key == Some(delete.key) {
         member.patient = None;
         member.patient_key = None;
+        relink(person, member, Vec::new(), None, step);
         *touched = Touched::all(definitions);
     }
 }
@@ -292,12 +342,17 @@ fn apply_message(person: Person, member: &mut Member, message: Message, step: &m
             }
         }
         Message::Replaced { by, holds } => {
+            let before = member.survivor();
             member.merge.claimed_by.retain(|claimer| *claimer != by);
             if holds {
                 member.merge.claimed_by.push(by);
                 member.merge.claimed_by.sort_unstable();
             } else {
                 take_back(person, member, by, step);
+            }
+            // Of several who claim this person one counts; another has what was handed over to it taken back.
+            if let Some(before) = before.filter(|before| *before != by && Some(*before) != member.survivor()) {
+                take_back(person, member, before, step);
             }
         }
     }
@@ -306,6 +361,10 @@ fn apply_message(person: Person, member: &mut Member, message: Message, step: &m
 /// Follows a Patient's links: tells those it replaces, takes a hand-over back from a survivor it no longer names.
 fn relink(person: Person, member: &mut Member, replaces: Vec<Person>, replaced_by: Option<Person>, step: &mut Step) {
     for old in member.merge.replaces.iter().filter(|old| !replaces.contains(old)) {
+        // Given back at once; if the old person itself says that it was replaced, it hands over again.
+        if let Some((_, _, parts)) = member.merge.received.iter_mut().find(|(from, ..)| from == old) {
+            *parts = Parts::default();
+        }
         step.messages.push((*old, Message::Replaced { by: person, holds: false }));
     }
     for old in replaces.iter().filter(|old| !member.merge.replaces.contains(old)) {
@@ -339,8 +398,13 @@ fn hand_over_again(person: Person, member: &mut Member, versions: &Versions, ste
 
 /// Exits everywhere, then forgets all but the counters, which must never repeat.
 fn erase(setting: &Setting, person: Person, member: &mut Member, versions: &mut Versions, moment: &Moment, step: &mut Step) {
+    // The survivor forgets what came from here; the number goes on, or it would not believe a later hand-over.
+    if let Some(survivor) = member.survivor() {
+        take_back(person, member, survivor, step);
+    }
     let emitted = std::mem::take(&mut member.emitted);
-    *member = Member { emitted, erased: true, ..Member::default() };
+    let merge = Merge { sent: member.merge.sent, ..Merge::default() };
+    *member = Member { emitted, merge, erased: true, ..Member::default() };
     *versions = Versions::default();
     decide(setting, person, member, versions, moment, Touched::all(setting.definitions), step);
     member.erased = false;

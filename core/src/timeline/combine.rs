@@ -18,10 +18,19 @@ pub fn none<'a>(parts: impl IntoIterator<Item = &'a Steps<Truth>>) -> Steps<Trut
     any(parts).map(|truth| truth.negated())
 }
 
+/// `unit` is what nothing amounts to, and what changes nothing; its negation decides the whole.
 fn fold<'a>(unit: Truth, parts: impl IntoIterator<Item = &'a Steps<Truth>>, f: fn(Truth, Truth) -> Truth) -> Steps<Truth> {
-    let mut parts = parts.into_iter();
-    let Some(first) = parts.next() else { return Steps::always(unit) };
-    parts.fold(first.clone(), |sum, part| sum.zip(part, |a, b| f(*a, *b)))
+    let mut sum = Steps::always(unit);
+    for part in parts {
+        if sum.constant() == Some(&unit) {
+            sum = part.clone();
+        } else if part.constant() == Some(&unit.negated()) {
+            return part.clone();
+        } else if part.constant() != Some(&unit) {
+            sum = sum.zip(part, |a, b| f(*a, *b));
+        }
+    }
+    sum
 }
 
 /// Sure while at least `count` parts are sure, possible while at least `count` are possible.

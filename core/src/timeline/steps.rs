@@ -48,6 +48,17 @@ impl<T> Steps<T> {
     }
 }
 
+impl<T: PartialEq + Clone> Steps<T> {
+    /// The same from an instant on; what was before reads as what holds then.
+    pub fn since(&self, from: Instant) -> Self {
+        let mut out = Steps::always(self.at(from).clone());
+        for (at, value) in self.changes().skip_while(|(at, _)| *at <= from) {
+            out.push(at, value.clone());
+        }
+        out
+    }
+}
+
 impl<T: PartialEq> Steps<T> {
     /// Adds a change at the end. A change to the same value is none; one at [`Instant::END`] never comes;
     /// one at [`Instant::BEGIN`] always was.

@@ -1,0 +1,365 @@
+//! The test kit: definitions from JSON texts, and a slow room that remembers nothing but the members' states.
+//!
+//! It has no index and no timers: it looks at everybody each time, and writes and reads back a state after each step.
+
+use crate::audience::{self, Around, Channel, Definitions, Times, Written};
+use crate::consent::{Authorization, Identify, MayKnow, Policy, Recipient};
+use crate::document::{Content, Document, Key};
+use crate::fhir::json;
+use crate::fhir::valueset::ValueSets;
+use crate::fhir::{Unreadable, Version};
+use crate::gate::{MemberKey, Release};
+use crate::key::{Keys, Person, ResourceKey};
+use crate::problem::{Place, Problem};
+use crate::shard::release::Desk;
+use crate::shard::{
+    Broadcast, Delete, Fact, Input, Member, Message, Moment, Origin, Owner, Ownership, Preference, Reading, Setting, Versions, step,
+};
+use crate::time::{Instant, Zone};
+use sonic_rs::{JsonContainerTrait, JsonValueTrait, Value};
+use std::collections::{BTreeMap, HashMap, VecDeque};
+
+pub struct World {
+    pub definitions: Definitions,
+    pub keys: Keys,
+    pub member_keys: Vec<MemberKey>,
+}
+
+/// A policy with one recipient, days of UTC, and authorizations that only need the purpose.
+pub fn policy() -> Policy {
+    let mut policy = Policy::default();
+    policy.organisation.zone = Zone::utc();
+    policy.authorization = Authorization::PurposeOnly;
+    policy.recipients = vec![Recipient {
+        key: "crm".to_owned(),
+        name: "CRM".to_owned(),
+        address: String::new(),
+        references: Vec::new(),
+        identifiers: Vec::new(),
+        agreement: None,
+        identify: Identify::Pseudonym,
+        may_know: MayKnow::default(),
+    }];
+    policy
+}
+
+/// An audience of class treatment with exact times; `rest` holds `members` and what else it needs.
+pub fn audience(name: &str, rest: &str) -> String {
+    let given = |key: &str| rest.contains(&format!("\"{key}\""));
+    let mut head = format!(r#""audience":"{name}","title":"T","recipient":"crm","ends":"2099-12-31""#);
+    for (key, value) in [("communication", r#""treatment""#), ("remuneration", r#""none""#), ("times", r#""exact""#)] {
+        if !given(key) {
+            head.push_str(&format!(r#","{key}":{value}"#));
+        }
+    }
+    format!("{{{head},{rest}}}")
+}
+
+impl World {
+    pub fn new(policy: Policy, audiences: &[String]) -> World {
+        let documents: Vec<(String, Document)> = audiences.iter().map(|text| document(text)).collect();
+        let written: Vec<Written> =
+            documents.iter().zip(audiences).map(|((name, document), text)| Written { stem: name, text, document }).collect();
+        let around = Around {
+            zone: &policy.organisation.zone,
+            recipients: &["crm"],
+            times: Times::Exact,
+            policy: "",
+            valuesets: &[],
+            sensitive: &[],
+        };
+        let mut problems = Vec::new();
+        let catalogue = audience::read(&written, &around, &mut problems);
+        let errors: Vec<&Problem> = problems.iter().filter(|problem| problem.is_error()).collect();
+        assert!(errors.is_empty(), "{errors:?}");
+        let member_keys = policy.recipients.iter().map(|recipient| MemberKey::new(&recipient.key, 1, b"invented")).collect();
+        let valuesets = ValueSets::build(&[], &mut problems);
+        World { definitions: Definitions::new(catalogue, policy, valuesets), keys: Keys::new(b"invented routing"), member_keys }
+    }
+
+    pub fn person(&self, name: &str) -> Person {
+        self.keys.person("", name)
+    }
+
+    pub fn key(&self, kind: &str, id: &str) -> ResourceKey {
+        self.keys.resource("", kind, id)
+    }
+
+    pub fn read(&self, text: &str, stamp: Instant) -> Result<Reading, Unreadable> {
+        let origin = Origin { definitions: &self.definitions, keys: &self.keys, namespace: "" };
+        origin.read(text.as_bytes(), None, None, stamp)
+    }
+}
+
+/// A JSON text as the configuration reader would hand it over, and the value of its `audience`.
+fn document(text: &str) -> (String, Document) {
+    let document = node(&json::parse(text.as_bytes()).expect("JSON"));
+    let name = document.get("audience").and_then(Document::as_text).unwrap_or_default().to_owned();
+    (name, document)
+}
+
+fn node(value: &Value) -> Document {
+    let place = || Place::new("audience.json", 1, 1);
+    let content = if let Some(object) = value.as_object() {
+        Content::Map(object.iter().map(|(name, value)| (Key { place: place(), name: name.to_owned() }, node(value))).collect())
+    } else if let Some(items) = value.as_array() {
+        Content::List(items.iter().map(node).collect())
+    } else {
+        let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        Content::Text { text, quoted: false }
+    };
+    Document { place: place(), content }
+}
+
+pub fn at(text: &str) -> Instant {
+    Instant::parse(text).expect("an instant")
+}
+
+/// An event as the tests compare it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Line {
+    pub now: Instant,
+    pub person: Person,
+    pub audience: String,
+    pub seq: u64,
+    /// All that left, in JSON.
+    pub json: String,
+    pub effective: Instant,
+    pub entered: bool,
+    pub exited: bool,
+    pub text: String,
+}
+
+/// A room without index or timers.
+pub struct Rig<'w> {
+    pub world: &'w World,
+    pub members: BTreeMap<Person, (Member, Versions)>,
+    pub broadcast: Broadcast,
+    pub owners: HashMap<ResourceKey, Owner>,
+    pub now: Instant,
+    pub hold: bool,
+    pub silent: bool,
+    pub fresh_until: Instant,
+    /// Messages to other members wait here while it is set.
+    pub post: Option<Vec<(Person, Message)>>,
+    pub facts: Vec<Fact>,
+    pub lines: Vec<Line>,
+    names: BTreeMap<Person, String>,
+}
+
+impl<'w> Rig<'w> {
+    pub fn new(world: &'w World) -> Rig<'w> {
+        Rig {
+            world,
+            members: BTreeMap::new(),
+            broadcast: Broadcast::default(),
+            owners: HashMap::new(),
+            now: Instant::BEGIN,
+            hold: false,
+            silent: false,
+            fresh_until: Instant::END,
+            post: None,
+            facts: Vec::new(),
+            lines: Vec::new(),
+            names: BTreeMap::new(),
+        }
+    }
+
+    /// Reads and applies a resource; `true` where some element of it was unreadable.
+    pub fn put(&mut self, now: Instant, text: &str) -> bool {
+        self.apply(now, text, false)
+    }
+
+    /// As [`Rig::put`], with more of the group to come.
+    pub fn more(&mut self, now: Instant, text: &str) -> bool {
+        self.apply(now, text, true)
+    }
+
+    pub fn apply(&mut self, now: Instant, text: &str, more: bool) -> bool {
+        self.now = self.now.max(now);
+        match self.world.read(text, now).unwrap_or_else(|why| panic!("{why}: {text}")) {
+            Reading::Unread => panic!("nothing reads {text}"),
+            Reading::Shared { key, shared, unreadable, .. } => {
+                if self.broadcast.put(key, shared) {
+                    self.review();
+                }
+                unreadable.is_some()
+            }
+            Reading::About { persons, mut put, unreadable, .. } => {
+                put.more = more;
+                for (person, id) in persons {
+                    self.names.insert(person, id);
+                    self.input(person, now, Input::Put(put.clone()));
+                }
+                unreadable.is_some()
+            }
+        }
+    }
+
+    pub fn delete(&mut self, now: Instant, kind: &str, id: &str) {
+        self.delete_version(now, kind, id, now);
+    }
+
+    pub fn delete_version(&mut self, now: Instant, kind: &str, id: &str, version: Instant) {
+        let key = self.world.key(kind, id);
+        let version = Version(version.micros());
+        self.now = self.now.max(now);
+        if self.broadcast.delete(key, version) {
+            self.review();
+        }
+        let owner = self.owners.entry(key).or_default();
+        for (person, delete) in owner.hear(Ownership::Delete { resource: key, version }) {
+            self.input(person, now, Input::Delete(delete));
+        }
+    }
+
+    pub fn opt_out(&mut self, now: Instant, name: &str, channel: Channel, opted_out: bool) {
+        self.input(self.world.person(name), now, Input::Preference(Preference { recipient: None, channel, opted_out }));
+    }
+
+    pub fn review(&mut self) {
+        for person in self.members.keys().copied().collect::<Vec<_>>() {
+            self.input(person, self.now, Input::Review);
+        }
+    }
+
+    pub fn input(&mut self, person: Person, now: Instant, input: Input) {
+        self.now = self.now.max(now);
+        let mut queue = VecDeque::from([(person, input)]);
+        while let Some((person, input)) = queue.pop_front() {
+            self.one(person, input, &mut queue);
+        }
+    }
+
+    /// Hands over what waited in `post`.
+    pub fn deliver(&mut self) {
+        for (person, message) in self.post.take().unwrap_or_default() {
+            self.input(person, self.now, Input::Message(Box::new(message)));
+        }
+    }
+
+    fn one(&mut self, person: Person, input: Input, queue: &mut VecDeque<(Person, Input)>) {
+        let silent = vec![self.silent; self.world.definitions.catalogue.audiences.len()];
+        let moment = Moment { now: self.now, hold: self.hold, silent: &silent, fresh_until: self.fresh_until };
+        let setting = setting(self.world, &self.broadcast);
+        let (member, versions) = self.members.entry(person).or_default();
+        let done = step(&setting, person, member, versions, &moment, input);
+        let bytes = member.encode();
+        *member = Member::decode(&bytes).expect("what was written can be read");
+        assert!(member.encode() == bytes, "a state comes back as it was");
+        for told in done.told {
+            let event = &told.event;
+            let name = self.names.get(&person).map_or("?", String::as_str);
+            let status = format!("{:?}", event.status()).to_lowercase();
+            let json = sonic_rs::to_string(event).expect("an event is JSON");
+            let text = format!("{} {name} {} {status} {}", event.effective(), event.audience(), event.cause());
+            self.lines.push(Line {
+                now: self.now,
+                person,
+                audience: event.audience().to_owned(),
+                seq: event.seq(),
+                json,
+                effective: event.effective(),
+                entered: status == "entered",
+                exited: status == "exited",
+                text,
+            });
+        }
+        self.facts.extend(done.facts);
+        match &mut self.post {
+            Some(post) => post.extend(done.messages),
+            None => queue.extend(done.messages.into_iter().map(|(to, message)| (to, Input::Message(Box::new(message))))),
+        }
+        for claim in done.claims {
+            let lost = self.owners.entry(claim.resource).or_default().hear(Ownership::Claim(claim));
+            queue.extend(lost.into_iter().map(|(person, delete): (Person, Delete)| (person, Input::Delete(delete))));
+        }
+    }
+
+    /// Lets time run up to, not including, `until`.
+    pub fn run(&mut self, until: Instant) {
+        loop {
+            let due = |(member, _): &(Member, Versions)| if member.open_group { self.now } else { member.due() };
+            let Some((at, person)) = self.members.iter().map(|(person, state)| (due(state), *person)).min() else { return };
+            if at >= until {
+                self.now = self.now.max(until);
+                return;
+            }
+            self.input(person, at, Input::Tick);
+            let state = &self.members[&person].0;
+            assert!(state.due() > at, "a tick leaves nothing due");
+        }
+    }
+
+    pub fn release(&self, person: Person, audience: usize) -> Release {
+        let setting = setting(self.world, &self.broadcast);
+        let (member, versions) = &self.members[&person];
+        Desk::new(&setting, person, member, versions).release(audience)
+    }
+
+    pub fn member(&self, name: &str) -> &Member {
+        &self.members[&self.world.person(name)].0
+    }
+
+    /// What left since the last call, a line an event: effective, person, audience, status, cause.
+    pub fn told(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.lines).into_iter().map(|line| line.text).collect()
+    }
+
+    /// As [`Rig::told`], as the events themselves.
+    pub fn events(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.lines).into_iter().map(|line| line.json).collect()
+    }
+}
+
+pub fn setting<'a>(world: &'a World, broadcast: &'a Broadcast) -> Setting<'a> {
+    Setting { definitions: &world.definitions, keys: &world.keys, member_keys: &world.member_keys, broadcast }
+}
+
+// Resources
+
+/// A woman born on `birth` with an address for e-mail; `rest` begins with a comma.
+pub fn patient(id: &str, birth: &str, rest: &str) -> String {
+    let telecom = if rest.contains("\"telecom\"") {
+        String::new()
+    } else {
+        format!(r#","telecom":[{{"system":"email","value":"{id}@example.org"}}]"#)
+    };
+    format!(r#"{{"resourceType":"Patient","id":"{id}","gender":"female","birthDate":"{birth}"{telecom}{rest}}}"#)
+}
+
+/// A resource about `whom`; `rest` begins with a comma.
+pub fn about(kind: &str, id: &str, whom: &[&str], rest: &str) -> String {
+    let reference = |name: &&str| format!(r#"{{"reference":"Patient/{name}"}}"#);
+    let subject = match (kind, whom) {
+        ("Appointment", _) => {
+            let actors: Vec<String> = whom.iter().map(|name| format!(r#"{{"actor":{}}}"#, reference(name))).collect();
+            format!(r#""participant":[{}]"#, actors.join(","))
+        }
+        ("Consent", [name]) => format!(r#""patient":{}"#, reference(name)),
+        (_, [name]) => format!(r#""subject":{}"#, reference(name)),
+        _ => panic!("only an appointment is about several"),
+    };
+    format!(r#"{{"resourceType":"{kind}","id":"{id}",{subject}{rest}}}"#)
+}
+
+/// A Consent in the form of IHE PCF; `provision` holds members of its root provision.
+pub fn consent(id: &str, whom: &str, status: &str, provision: &str, rest: &str) -> String {
+    let scope = r#""scope":{"coding":[{"system":"http://terminology.hl7.org/CodeSystem/consentscope","code":"patient-privacy"}]}"#;
+    about("Consent", id, &[whom], &format!(r#","status":"{status}",{scope},"provision":{{{provision}}}{rest}"#))
+}
+
+pub fn purpose(effect: &str, code: &str) -> String {
+    format!(r#""type":"{effect}","purpose":[{{"system":"http://terminology.hl7.org/CodeSystem/v3-ActReason","code":"{code}"}}]"#)
+}
+
+/// `meta` with a version and at most one label.
+pub fn meta(updated: Option<Instant>, label: Option<&str>) -> String {
+    let mut parts = Vec::new();
+    parts.extend(updated.map(|at| format!(r#""lastUpdated":"{at}""#)));
+    parts.extend(label.map(|code| {
+        let system = if code == "R" { "v3-Confidentiality" } else { "v3-ActCode" };
+        format!(r#""security":[{{"system":"http://terminology.hl7.org/CodeSystem/{system}","code":"{code}"}}]"#)
+    }));
+    format!(r#","meta":{{{}}}"#, parts.join(","))
+}

@@ -1,0 +1,356 @@
+//! Invariants on random feeds, against the naive oracle. A failure names its seed: `seed(n)` runs it again.
+
+use super::kit::{Line, Rig, World};
+use super::naive::Known;
+use super::world::{self, AUDIENCES, Body, Dice, HOURS, Hour, Kind, Mark, PEOPLE, Record, Says, Shape, What, feed, instant, world};
+use crate::fhir::Version;
+use crate::gate::{Release, Shown};
+use crate::key::Keys;
+use crate::shard::{Delete, Happening, Input, Reading, Room};
+use sonic_rs::{JsonContainerTrait, JsonValueTrait};
+use std::collections::BTreeMap;
+
+/// Feeds a property; raise it to look harder.
+const SEEDS: u64 = 10;
+
+const PLAIN: Shape = Shape { records: 40, merges: false, stale: true, moves: false, groups: false };
+const MOVING: Shape = Shape { records: 40, merges: false, stale: false, moves: true, groups: false };
+const GROUPED: Shape = Shape { records: 40, merges: false, stale: false, moves: true, groups: true };
+const MERGING: Shape = Shape { records: 40, merges: true, stale: false, moves: true, groups: false };
+
+/// Instants at which releases are compared: in and around the feed, none of them an edge.
+fn samples() -> Vec<Hour> {
+    (-200..HOURS + 2000).step_by(331).collect()
+}
+
+fn apply(rig: &mut Rig, record: &Record) {
+    let now = instant(record.at);
+    match &record.body {
+        None => rig.delete_version(now, record.kind.name(), &record.id(), instant(record.version)),
+        Some(body) => {
+            let reported = rig.apply(now, &record.json(), record.more);
+            assert_eq!(reported, body.unreadable, "I6: what cannot be read is reported, and nothing else is: {record:?}");
+        }
+    }
+}
+
+/// Which of a feed's records come after which: time between them runs.
+fn play(rig: &mut Rig, known: &mut Known, record: &Record) {
+    rig.run(instant(record.at));
+    apply(rig, record);
+    known.hear(record);
+}
+
+/// Nobody is released before the first record.
+fn release(rig: &Rig, person: usize, audience: usize) -> Option<Release> {
+    let person = rig.world.person(PEOPLE[person]);
+    rig.members.contains_key(&person).then(|| rig.release(person, audience))
+}
+
+fn shown(release: &Option<Release>, hour: Hour) -> Option<Shown> {
+    release.as_ref()?.at(instant(hour)).ok()
+}
+
+/// A stale consent closes more than any record says now.
+fn is_restricted(rig: &Rig) -> bool {
+    rig.members.values().any(|(member, _)| !member.stale_restrictions.is_empty())
+}
+
+fn check_events(rig: &Rig, known: &Known, from: usize, seed: u64) {
+    for line in &rig.lines[from..] {
+        let person = PEOPLE.iter().position(|name| rig.world.person(name) == line.person).expect("one of ours");
+        // I1: from whole records, at the effective instant.
+        if !line.exited {
+            let hours = line.effective.since(world::start()).0.div_euclid(3_600_000_000);
+            assert!(known.is_member(person, &line.audience, hours), "I1, seed {seed}: {}", line.text);
+        }
+        // I2
+        let event = sonic_rs::from_str::<sonic_rs::Value>(&line.json).expect("JSON");
+        let keys = |of: &str| {
+            event.get(of).and_then(|value| value.as_object()).map(|map| map.iter().map(|(key, _)| key.to_owned()).collect::<Vec<_>>())
+        };
+        let may = match (line.exited, line.audience.as_str()) {
+            (false, "had") => (vec!["last"], vec!["email"], true),
+            (false, "band") => (vec!["age"], vec![], false),
+            _ => (vec![], vec![], false),
+        };
+        let (attributes, channels) = (keys("attributes").unwrap_or_default(), keys("channels").unwrap_or_default());
+        assert!(attributes.iter().all(|key| may.0.contains(&key.as_str())), "I2, seed {seed}: {}", line.text);
+        assert!(channels.iter().all(|key| may.1.contains(&key.as_str())), "I2, seed {seed}: {}", line.text);
+        assert_eq!(event.get("action").is_some(), may.2, "I2, seed {seed}: {}", line.text);
+    }
+    // I4
+    let mut last: BTreeMap<_, &Line> = BTreeMap::new();
+    for line in &rig.lines {
+        let before = last.insert((line.person, &line.audience), line);
+        let (seq, effective) = before.map_or((0, line.effective), |before| (before.seq, before.effective));
+        assert!(line.seq == seq + 1 && line.effective >= effective, "I4, seed {seed}: {}", line.text);
+        assert!(line.effective <= line.now, "nothing is told ahead of time, seed {seed}: {}", line.text);
+        assert_eq!(line.entered, before.is_none_or(|before| before.exited), "in and out by turns, seed {seed}: {}", line.text);
+    }
+}
+
+/// Release equals the oracle's at every sample, and what was told equals release now.
+fn check_release(rig: &Rig, known: &Known, seed: u64) {
+    if is_restricted(rig) {
+        return;
+    }
+    let now = rig.now.since(world::start()).0.div_euclid(3_600_000_000);
+    let mut hours = samples();
+    hours.push(now);
+    for (person, name) in PEOPLE.iter().enumerate() {
+        for (audience, called) in AUDIENCES.iter().enumerate() {
+            let release = release(rig, person, audience);
+            for hour in &hours {
+                let (engine, naive) = (shown(&release, *hour).is_some(), known.is_member(person, called, *hour));
+                let right = if called == &"spread" { !engine || naive } else { engine == naive };
+                assert!(right, "seed {seed}: {name} {called} at {}: engine {engine}, oracle {naive}", instant(*hour));
+            }
+            let Some((member, _)) = rig.members.get(&rig.world.person(name)) else { continue };
+            // What is due at this very instant is told by the tick that reaches it.
+            if member.awaits_hand_over() || member.open_group || member.due() <= rig.now {
+                continue;
+            }
+            let told = member.emitted(called).is_some_and(|emitted| emitted.shown.is_some());
+            assert_eq!(told, shown(&release, now).is_some(), "seed {seed}: {name} {called} at {}", rig.now);
+        }
+    }
+}
+
+fn agrees_with_the_oracle(world: &World, shape: Shape, seed: u64) {
+    let mut dice = Dice::new(seed);
+    let records = feed(&mut dice, shape);
+    let (mut rig, mut known) = (Rig::new(world), Known::default());
+    for record in &records {
+        let from = rig.lines.len();
+        rig.run(instant(record.at));
+        check_events(&rig, &known, from, seed);
+        let from = rig.lines.len();
+        play(&mut rig, &mut known, record);
+        if known.is_contested() {
+            // Which of two survivors counts is not the oracle's to say.
+            return;
+        }
+        check_events(&rig, &known, from, seed);
+        check_release(&rig, &known, seed);
+    }
+    let from = rig.lines.len();
+    rig.run(instant(HOURS + 2000));
+    check_events(&rig, &known, from, seed);
+    check_release(&rig, &known, seed);
+}
+
+#[test]
+fn i1_i2_i4_i6_i9_every_event_and_release_is_what_whole_records_say() {
+    let world = world();
+    for seed in 0..SEEDS {
+        agrees_with_the_oracle(&world, PLAIN, seed);
+        agrees_with_the_oracle(&world, MOVING, seed);
+    }
+}
+
+#[test]
+fn i1_i4_also_while_persons_are_merged_and_unmerged() {
+    let world = world();
+    for seed in 0..SEEDS {
+        agrees_with_the_oracle(&world, MERGING, seed);
+    }
+}
+
+#[test]
+fn i4_also_in_groups() {
+    let world = world();
+    for seed in 0..SEEDS {
+        agrees_with_the_oracle(&world, GROUPED, seed);
+    }
+}
+
+fn incremental_is_recomputed(world: &World, shape: Shape, seed: u64) {
+    let mut dice = Dice::new(seed);
+    let records = feed(&mut dice, shape);
+    let (mut rig, mut known) = (Rig::new(world), Known::default());
+    for record in &records {
+        play(&mut rig, &mut known, record);
+    }
+    if is_restricted(&rig) {
+        return;
+    }
+    // Only the newest of each, in any order, all at once.
+    let mut newest: Vec<Record> = known.newest.into_values().collect();
+    dice.shuffle(&mut newest);
+    let mut again = Rig::new(world);
+    for record in &newest {
+        apply(&mut again, &Record { at: HOURS, more: false, ..record.clone() });
+    }
+    for (person, patient) in PEOPLE.iter().enumerate() {
+        for (audience, name) in AUDIENCES.iter().enumerate() {
+            let (incremental, replayed) = (release(&rig, person, audience), release(&again, person, audience));
+            for hour in samples() {
+                let (one, other) = (shown(&incremental, hour), shown(&replayed, hour));
+                assert!(one == other, "I10, seed {seed}: {patient} {name} at {}", instant(hour));
+            }
+        }
+    }
+}
+
+#[test]
+fn i10_incremental_is_what_a_replay_of_the_newest_gives() {
+    let world = world();
+    for seed in 0..SEEDS {
+        incremental_is_recomputed(&world, PLAIN, seed);
+        incremental_is_recomputed(&world, MOVING, seed);
+        incremental_is_recomputed(&world, MERGING, seed);
+        incremental_is_recomputed(&world, GROUPED, seed);
+    }
+}
+
+/// The feed with something hidden in it.
+fn hide(dice: &mut Dice, records: &[Record]) -> Vec<Record> {
+    let mut hidden = records.to_vec();
+    let place = PEOPLE.len() + dice.below(records.len() - PEOPLE.len());
+    if dice.chance(30) {
+        let says = dice.pick(&[Says::DeniesTreat, Says::DeniesMarketing, Says::RedactsRestricted]);
+        let body = Body { mark: Mark::None, unreadable: dice.chance(30), what: What::Consent(says) };
+        let at = records[place].at;
+        let persons = vec![dice.below(PEOPLE.len())];
+        hidden.insert(place, Record { at, version: at, kind: Kind::Consent, id: 90, persons, body: Some(body), more: false });
+        return hidden;
+    }
+    let target = &mut hidden[place];
+    let body = target.body.as_mut();
+    if let Some(body) = body {
+        match dice.chance(50) {
+            true => body.unreadable = true,
+            false => body.mark = Mark::Hiv,
+        }
+    }
+    hidden
+}
+
+fn hiding_never_adds(world: &World, shape: Shape, seed: u64) {
+    let mut dice = Dice::new(seed);
+    let records = feed(&mut dice, shape);
+    let hidden = hide(&mut dice, &records);
+    let (mut plain, mut less, mut known) = (Rig::new(world), Rig::new(world), Known::default());
+    let mut rest = hidden.iter();
+    for record in &records {
+        play(&mut plain, &mut known, record);
+        for other in rest.by_ref() {
+            play(&mut less, &mut Known::default(), other);
+            if (other.kind, other.id, other.version, other.at) == (record.kind, record.id, record.version, record.at) {
+                break;
+            }
+        }
+        for (person, name) in PEOPLE.iter().enumerate() {
+            for (audience, called) in AUDIENCES.iter().enumerate() {
+                let (hidden, whole) = (release(&less, person, audience), release(&plain, person, audience));
+                for hour in samples() {
+                    let added = shown(&hidden, hour).is_some() && shown(&whole, hour).is_none();
+                    assert!(!added, "I11, seed {seed}: {name} {called} at {}", instant(hour));
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn i11_hiding_never_adds() {
+    let world = world();
+    for seed in 0..SEEDS {
+        hiding_never_adds(&world, PLAIN, seed);
+        hiding_never_adds(&world, MOVING, seed);
+        hiding_never_adds(&world, MERGING, seed);
+    }
+}
+
+/// The engine's own room, with its index and timers, without a state ever written.
+fn in_the_room(world: &World, records: &[Record]) -> Vec<(String, String)> {
+    let keys = Keys::new(b"invented routing");
+    let mut room = Room::new(&world.definitions, &keys, &world.member_keys, Vec::new());
+    let mut out: Vec<Happening> = Vec::new();
+    for record in records {
+        let now = instant(record.at);
+        room.run(now, &mut out);
+        let version = Version(instant(record.version).micros());
+        if record.body.is_none() {
+            let key = world.key(record.kind.name(), &record.id());
+            room.unshare(key, version, now, &mut out);
+            for (person, delete) in room.deletes(key, version) {
+                room.put(person, now, Input::Delete(Delete { ..delete }), &mut out);
+            }
+            continue;
+        }
+        match world.read(&record.json(), now).expect("readable") {
+            Reading::Unread => panic!("read by this world"),
+            Reading::Shared { key, shared, .. } => room.share(key, shared, now, &mut out),
+            Reading::About { persons, mut put, .. } => {
+                put.more = record.more;
+                for (person, _) in persons {
+                    room.put(person, now, Input::Put(put.clone()), &mut out);
+                }
+            }
+        }
+    }
+    room.run(instant(HOURS + 2000), &mut out);
+    let mut lines: Vec<(String, String)> = out
+        .iter()
+        .map(|happening| (format!("{:?}", happening.person), sonic_rs::to_string(&happening.told.event).expect("JSON")))
+        .collect();
+    lines.sort_by(|a, b| a.0.cmp(&b.0));
+    lines
+}
+
+fn in_the_rig(world: &World, records: &[Record]) -> Vec<(String, String)> {
+    let mut rig = Rig::new(world);
+    for record in records {
+        rig.run(instant(record.at));
+        apply(&mut rig, record);
+    }
+    rig.run(instant(HOURS + 2000));
+    let mut lines: Vec<(String, String)> = rig.lines.into_iter().map(|line| (format!("{:?}", line.person), line.json)).collect();
+    lines.sort_by(|a, b| a.0.cmp(&b.0));
+    lines
+}
+
+#[test]
+fn i5_restarts_and_timers_change_no_byte() {
+    let world = world();
+    for seed in 0..SEEDS {
+        for shape in [PLAIN, MOVING, GROUPED, MERGING] {
+            let records = feed(&mut Dice::new(seed), shape);
+            let (rig, room) = (in_the_rig(&world, &records), in_the_room(&world, &records));
+            // Within one instant only a person's own order counts.
+            for person in PEOPLE {
+                let person = format!("{:?}", world.person(person));
+                let of = |lines: &[(String, String)]| -> Vec<String> {
+                    let mut own: Vec<String> = lines.iter().filter(|(whose, _)| *whose == person).map(|(_, json)| json.clone()).collect();
+                    own.sort();
+                    own
+                };
+                assert!(of(&rig) == of(&room), "I5, seed {seed}, {shape:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn i5_the_records_of_other_persons_change_no_byte() {
+    let world = world();
+    for seed in 0..SEEDS {
+        let records = feed(&mut Dice::new(seed), PLAIN);
+        let together = in_the_rig(&world, &records);
+        for (place, name) in PEOPLE.iter().enumerate() {
+            let own: Vec<Record> = records.iter().filter(|record| is_about(record, place, &records)).cloned().collect();
+            let person = format!("{:?}", world.person(name));
+            let theirs: Vec<&(String, String)> = together.iter().filter(|(whose, _)| *whose == person).collect();
+            let alone = in_the_rig(&world, &own);
+            assert!(theirs == alone.iter().collect::<Vec<_>>(), "I5, seed {seed}: {name}");
+        }
+    }
+}
+
+/// Of this person, or of all: a Medication. A delete belongs to whom the resource belonged.
+fn is_about(record: &Record, person: usize, all: &[Record]) -> bool {
+    let belongs = |record: &Record| record.persons.contains(&person) || record.kind == Kind::Medication;
+    belongs(record) || all.iter().any(|other| (other.kind, other.id) == (record.kind, record.id) && belongs(other))
+}
