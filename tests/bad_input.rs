@@ -258,10 +258,10 @@ fn a_wrong_date_closes_only_what_reads_it() {
     let unread = procedure("p", "eve", r#""performedDateTime":"2009-01-01","recorded":"Zzyzxia""#);
     assert!(eve_with(&unread, 0, &[]) > 0);
     for birth in ["1976-02-30", "Zzyzxia", "76"] {
-        let ran = line(patient("eve", "").replace("1976-03-01", birth).as_bytes(), 1, &["`Patient.birthDate` is not a date"]);
+        let ran = line(patient("eve", "").replace("1976-03-01", birth).as_bytes(), 1, &["birthDate` is not a date"]);
         assert!(ran.of("eve").is_empty(), "{birth}");
     }
-    let ran = line(patient("eve", r#","deceasedDateTime":"Zzyzxia""#).as_bytes(), 1, &["`Patient.deceasedDateTime` is not a dateTime"]);
+    let ran = line(patient("eve", r#","deceasedDateTime":"Zzyzxia""#).as_bytes(), 1, &["deceasedDateTime` is not a date"]);
     assert!(ran.of("eve").is_empty(), "nobody knows that she lives");
 }
 
