@@ -4,14 +4,15 @@
 //! Never here: what an arrival brings about.
 
 use super::rehearsal::{Engine, Patients};
-use crate::source::{Blocks, Limits, Record};
+use crate::source::{Blocks, Limits, Record, Why};
 use clap::ValueEnum;
 use footbridge_core::fhir::bundle::{self, Bundle, Change};
 use footbridge_core::fhir::{BundleLinks, Unreadable, Version, peek};
 use footbridge_core::shard::{Arrival, Reading, What};
 use footbridge_core::time::Instant;
+use std::collections::BTreeMap;
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -35,7 +36,6 @@ pub struct Fed {
     pub first: Vec<Arrival>,
     /// In order of time; what has one instant in the order of files and lines.
     pub later: Vec<Arrival>,
-    pub refusals: Vec<Refusal>,
     pub patients: Patients,
     pub counts: Counts,
 }
@@ -49,29 +49,70 @@ pub struct Counts {
     pub skipped: u64,
     /// At or after the end.
     pub too_late: u64,
+    /// Records, and entries of Bundles, that could not be read.
+    pub refused: u64,
 }
 
 /// A record, or an entry of one, that could not be read.
-#[derive(Debug, PartialEq, Eq)]
 pub struct Refusal {
-    pub file: PathBuf,
+    /// Index of the path in the list that is read.
+    file: usize,
     /// From 1; 0 where the file as a whole is meant.
-    pub line: u64,
+    line: u64,
     /// From 1, where the line is a Bundle.
-    pub entry: Option<usize>,
-    pub reason: String,
+    entry: Option<usize>,
+    reason: Reason,
 }
 
-impl fmt::Display for Refusal {
+enum Reason {
+    Source(Why),
+    Record(Unreadable),
+}
+
+/// A refusal in words, with the name of its file.
+pub struct Told<'a> {
+    file: &'a Path,
+    refusal: &'a Refusal,
+}
+
+impl fmt::Display for Told<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.file.display())?;
-        if self.line > 0 {
-            write!(f, ":{}", self.line)?;
+        if self.refusal.line > 0 {
+            write!(f, ":{}", self.refusal.line)?;
         }
-        if let Some(entry) = self.entry {
+        if let Some(entry) = self.refusal.entry {
             write!(f, " entry {entry}")?;
         }
-        write!(f, "  {}", self.reason)
+        match &self.refusal.reason {
+            Reason::Source(why) => write!(f, "  {why}"),
+            Reason::Record(why) => write!(f, "  {why}"),
+        }
+    }
+}
+
+/// Who hears of refusals while the files are read, block by block, in the order of files and lines.
+pub type Listener<'a> = dyn Fn(&mut dyn Iterator<Item = Told<'_>>) + Sync + 'a;
+
+/// Puts the refusals of blocks, which threads finish in any order, back in order. Holds those of a few blocks only:
+/// a file of nothing but broken lines must not fill the memory.
+struct Teller<'a> {
+    files: &'a [PathBuf],
+    listener: &'a Listener<'a>,
+    waiting: Mutex<(usize, BTreeMap<usize, Vec<Refusal>>)>,
+}
+
+impl Teller<'_> {
+    fn hear(&self, block: usize, refusals: Vec<Refusal>) {
+        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        let (next, blocks) = &mut *waiting;
+        blocks.insert(block, refusals);
+        while let Some(refusals) = blocks.remove(next) {
+            *next += 1;
+            if !refusals.is_empty() {
+                (self.listener)(&mut refusals.iter().map(|refusal| Told { file: &self.files[refusal.file], refusal }));
+            }
+        }
     }
 }
 
@@ -96,8 +137,9 @@ struct Item {
     what: What,
 }
 
-/// Reads all files. `progress` hears how many of their bytes were read.
-pub fn read(engine: &Engine, feed: &Feed, files: &[PathBuf], progress: &(dyn Fn(u64, u64) + Sync)) -> Fed {
+/// Reads all files. `progress` hears how many of their bytes were read, `listener` what was refused.
+pub fn read(engine: &Engine, feed: &Feed, files: &[PathBuf], progress: &(dyn Fn(u64, u64) + Sync), listener: &Listener) -> Fed {
+    let teller = Teller { files, listener, waiting: Mutex::default() };
     let blocks = Blocks::open(files.to_vec(), Limits::default());
     let how_far = blocks.progress();
     let blocks = Mutex::new(blocks.enumerate());
@@ -111,13 +153,15 @@ pub fn read(engine: &Engine, feed: &Feed, files: &[PathBuf], progress: &(dyn Fn(
             for (place, record) in block.records().enumerate() {
                 let group = (number as u64) << 32 | place as u64;
                 match record {
-                    Ok(record) => decode(engine, feed, files, &record, group, &mut part),
+                    Ok(record) => decode(engine, feed, &record, group, &mut part),
                     Err(refused) => {
-                        let file = files[refused.file].clone();
-                        part.refusals.push(Refusal { file, line: refused.line, entry: None, reason: refused.why.to_string() });
+                        let reason = Reason::Source(refused.why);
+                        part.refusals.push(Refusal { file: refused.file, line: refused.line, entry: None, reason });
                     }
                 }
             }
+            part.counts.refused = part.refusals.len() as u64;
+            teller.hear(number, std::mem::take(&mut part.refusals));
             parts.push(part);
             progress(how_far.read(), how_far.total);
         }
@@ -147,11 +191,11 @@ pub fn read_text(engine: &Engine, feed: &Feed, name: &str, text: &str) -> Fed {
 fn gather(feed: &Feed, parts: Vec<Part>) -> Fed {
     let mut fed = Fed::default();
     for part in parts {
-        fed.refusals.extend(part.refusals);
         fed.patients.join(part.patients);
         fed.counts.resources += part.counts.resources;
         fed.counts.unread += part.counts.unread;
         fed.counts.skipped += part.counts.skipped;
+        fed.counts.refused += part.counts.refused;
         for Item { at, group, what } in part.items {
             match at.filter(|at| feed.arrive == Arrive::LastUpdated && *at >= feed.from) {
                 None => fed.first.push(Arrival { at: feed.from, group, what }),
@@ -165,12 +209,12 @@ fn gather(feed: &Feed, parts: Vec<Part>) -> Fed {
     fed
 }
 
-fn decode(engine: &Engine, feed: &Feed, files: &[PathBuf], record: &Record, group: u64, part: &mut Part) {
+fn decode(engine: &Engine, feed: &Feed, record: &Record, group: u64, part: &mut Part) {
     let refuse = |entry: Option<usize>, reason: Unreadable| Refusal {
-        file: files[record.file].clone(),
+        file: record.file,
         line: record.line,
         entry: entry.map(|entry| entry + 1),
-        reason: reason.to_string(),
+        reason: Reason::Record(reason),
     };
     let is_bundle = match peek::kind(record.bytes) {
         Ok(kind) => kind == "Bundle",

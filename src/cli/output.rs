@@ -52,6 +52,11 @@ impl Progress {
         self.bar.set_position(done);
     }
 
+    /// Prints something else on standard error, which must not run into the bar.
+    pub fn aside(&self, print: impl FnOnce()) {
+        self.bar.suspend(print);
+    }
+
     pub fn done(&self) {
         self.bar.finish_and_clear();
     }

@@ -9,6 +9,7 @@ use super::rehearsal::Engine;
 use super::{Exit, load};
 use clap::Args;
 use footbridge_core::time::Instant;
+use std::io::{BufWriter, Write};
 use std::path::PathBuf;
 
 #[derive(Args, Debug)]
@@ -55,23 +56,29 @@ pub fn run(args: &Simulate) -> anyhow::Result<Exit> {
     let engine = Engine::rehearsing(mappings);
     let feed = Feed { from: args.from, until: args.until, arrive: args.arrival, threads: args.threads };
     let progress = Progress::new("reading");
-    let Fed { first, later, refusals, patients, counts } = feed::read(&engine, &feed, &args.files, &|done, total| progress.at(done, total));
+    let told = |refusals: &mut dyn Iterator<Item = feed::Told<'_>>| {
+        progress.aside(|| {
+            let mut err = BufWriter::with_capacity(1 << 16, std::io::stderr().lock());
+            // Standard error that nobody reads any more is no reason to stop.
+            for refusal in refusals {
+                let _ = writeln!(err, "{refusal}");
+            }
+            let _ = err.flush();
+        });
+    };
+    let Fed { first, later, patients, counts } = feed::read(&engine, &feed, &args.files, &|done, total| progress.at(done, total), &told);
     progress.done();
-    for refusal in &refusals {
-        eprintln!("{refusal}");
-    }
     let rehearsal = engine.rehearse(first, later, args.from, args.until);
     print_lines(&rehearsal.happenings, &patients, args.reveal)?;
-    let Counts { resources, unread, skipped, too_late } = counts;
+    let Counts { resources, unread, skipped, too_late, refused } = counts;
     eprintln!(
         "{resources} resources ({unread} of no interest, {too_late} after the end, {skipped} entries without a resource), \
-         {} refused, {} persons, {} events",
-        refusals.len(),
+         {refused} refused, {} persons, {} events",
         rehearsal.persons,
         rehearsal.happenings.len()
     );
     for (fact, count) in &rehearsal.facts {
         eprintln!("{count} {fact}");
     }
-    Ok(if refusals.is_empty() { Exit::Ok } else { Exit::Problems })
+    Ok(if refused == 0 { Exit::Ok } else { Exit::Problems })
 }

@@ -30,4 +30,4 @@ pub use decide::{Cause, Decision, Grant, Outcome, Question, decide, granted, res
 pub use labels::{Labels, Redact, withheld_by_policy};
 pub use policy::*;
 pub use policy_read::read_policy;
-pub use read::read;
+pub use read::{read, read_noting};

@@ -51,6 +51,12 @@ const ELEMENTS: &[&str] = &[
 /// Reads one Consent; times without a zone are `zone`'s. An error means that nothing can be told:
 /// the caller keeps [`Consent::unreadable`] in its place. Values that are not known are no errors: they leave flags.
 pub fn read(resource: &Value, zone: &Zone) -> Result<Consent, Unreadable> {
+    read_noting(resource, zone).map(|(consent, _)| consent)
+}
+
+/// As [`read`], with what makes the record one for quarantine all the same: a date that is none leaves a flag in the
+/// Consent, and somebody has to hear of it.
+pub fn read_noting(resource: &Value, zone: &Zone) -> Result<(Consent, Option<Unreadable>), Unreadable> {
     if resource.as_object().is_none() {
         return Err(Unreadable::Element { path: "Consent", why: "is not an object" });
     }
@@ -91,7 +97,7 @@ pub fn read(resource: &Value, zone: &Zone) -> Result<Consent, Unreadable> {
         unsupported: reader.unsupported,
         unread: reader.unread || status == Status::Unread || base.opaque,
     };
-    Ok(Consent::new(body))
+    Ok((Consent::new(body), reader.malformed))
 }
 
 fn status(resource: &Value) -> Result<Status, Unreadable> {
@@ -226,6 +232,7 @@ fn date(resource: &Value, reader: &mut Reader) -> Result<Option<(Instant, Instan
         Ok(moment) => Ok(Some((moment.earliest(reader.zone), moment.past(reader.zone)))),
         Err(_) => {
             reader.unread = true;
+            reader.malformed.get_or_insert(Unreadable::Element { path: "Consent.dateTime", why: "is not a date" });
             Ok(None)
         }
     }

@@ -39,12 +39,14 @@ pub(super) struct Reader<'a> {
     pub unsupported: bool,
     /// Something could not be read.
     pub unread: bool,
+    /// The first value that has not the form that FHIR requires, though the rest of the Consent can be read.
+    pub malformed: Option<Unreadable>,
     parts_left: usize,
 }
 
 impl<'a> Reader<'a> {
     pub fn new(zone: &'a Zone) -> Self {
-        Reader { zone, unsupported: false, unread: false, parts_left: PARTS_MAX }
+        Reader { zone, unsupported: false, unread: false, malformed: None, parts_left: PARTS_MAX }
     }
 
     fn count(&mut self, parts: usize) -> Result<(), Unreadable> {
@@ -154,11 +156,17 @@ impl<'a> Reader<'a> {
         Ok(when)
     }
 
-    fn bound(&self, period: &Value, key: &'static str, hidden: &'static str) -> Result<Bound, Unreadable> {
+    fn bound(&mut self, period: &Value, key: &'static str, hidden: &'static str) -> Result<Bound, Unreadable> {
         Ok(match code(period, key, hidden)? {
             Coded::Absent => Bound::Open,
             Coded::Unread => Bound::Unread,
-            Coded::Text(text) => Moment::parse(text).map_or(Bound::Unread, Bound::At),
+            Coded::Text(text) => match Moment::parse(text) {
+                Ok(moment) => Bound::At(moment),
+                Err(_) => {
+                    self.malformed.get_or_insert(Unreadable::Element { path: "Consent.provision.period", why: "is not a period" });
+                    Bound::Unread
+                }
+            },
         })
     }
 

@@ -4,7 +4,7 @@
 //! Never here: a resource dropped in silence. What is no change of a resource says so in words.
 
 use super::json::Unreadable;
-use super::peek::{id_at, kind_at, once};
+use super::peek::{check_text, id_at, kind_at, once};
 use super::reference::{Reference, Target, target};
 use super::scan::Scan;
 use crate::time::Instant;
@@ -63,9 +63,7 @@ pub enum Change<'a> {
 /// # Errors
 /// Where the Bundle's own frame is no JSON, is cut off, or has no `type`; then nothing of it is to be used.
 pub fn read(bytes: &[u8]) -> Result<Bundle<'_>, Unreadable> {
-    if bytes.iter().all(u8::is_ascii_whitespace) {
-        return Err(Unreadable::Empty);
-    }
+    check_text(bytes)?;
     let (mut type_name, mut resource_type, mut parts) = (None, None, None);
     let mut scan = Scan::new(bytes);
     scan.enter(b'{')?;

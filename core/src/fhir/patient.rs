@@ -222,10 +222,11 @@ fn until(end: Instant) -> Timeline {
 }
 
 fn read_contact(contact: &Value, zone: &Zone, noted: &mut Vec<Unreadable>) -> Option<Contact> {
-    let system = match json::get(contact, "system").map(|v| v.and_then(|v| v.as_str())) {
-        Ok(Some("email")) => System::Email,
-        Ok(Some("phone")) => System::Phone,
-        Ok(Some("sms")) => System::Sms,
+    let system = match json::get(contact, "system").map(|v| v.map(|v| v.as_str())) {
+        Ok(Some(Some("email"))) => System::Email,
+        Ok(Some(Some("phone"))) => System::Phone,
+        Ok(Some(Some("sms"))) => System::Sms,
+        Ok(Some(None)) => return note(noted, wrong("Patient.telecom.system", "is not a code"), None),
         Ok(_) => return None,
         Err(e) => return note(noted, e, None),
     };

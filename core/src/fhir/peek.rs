@@ -18,6 +18,8 @@ pub struct Peek<'a> {
     pub version_id: Option<Cow<'a, str>>,
     /// `meta.lastUpdated`.
     pub last_updated: Option<Instant>,
+    /// What is wrong with `meta`, where something is: whose resource it is can be told all the same.
+    pub meta_unreadable: Option<Unreadable>,
     /// `meta.security` is there: labels are to be read.
     pub security: bool,
     /// Texts of the references that say who it is about, as they stand: of a Patient, or of what only its Bundle can
@@ -55,7 +57,7 @@ pub struct Link<'a> {
 ///
 /// # Errors
 /// Not one whole JSON object; not UTF-8; nested too deep; no usable `resourceType`; a key that is read here stands twice;
-/// `id`, `meta` or an element of the patient compartment has a form that FHIR does not have.
+/// `id` or an element of the patient compartment has a form that FHIR does not have.
 pub fn peek(bytes: &[u8]) -> Result<Peek<'_>, Unreadable> {
     check_text(bytes)?;
     let mut members = SmallVec::<[Member; 16]>::new();
@@ -80,6 +82,7 @@ pub fn peek(bytes: &[u8]) -> Result<Peek<'_>, Unreadable> {
         id: id.map(|at| id_at(bytes, at)).transpose()?,
         version_id: None,
         last_updated: None,
+        meta_unreadable: None,
         security: false,
         patients: SmallVec::new(),
         patients_unclear: false,
@@ -87,7 +90,7 @@ pub fn peek(bytes: &[u8]) -> Result<Peek<'_>, Unreadable> {
         members,
     };
     if let Some(at) = meta {
-        peek.read_meta(at)?;
+        peek.meta_unreadable = peek.read_meta(at).err();
     }
     peek.read_patients()?;
     Ok(peek)
@@ -110,7 +113,7 @@ pub fn kind(bytes: &[u8]) -> Result<Cow<'_, str>, Unreadable> {
     kind_at(bytes, None)
 }
 
-fn check_text(bytes: &[u8]) -> Result<(), Unreadable> {
+pub(super) fn check_text(bytes: &[u8]) -> Result<(), Unreadable> {
     if bytes.len() > u32::MAX as usize {
         return Err(Unreadable::TooLong { bytes: bytes.len(), most: u32::MAX as usize });
     }
@@ -452,9 +455,6 @@ mod tests {
             (r#"{"resourceType":"Patient","resourceType":"Consent"}"#, "the key `resourceType` stands twice in one object"),
             (r#"{"resourceType":"Patient","id":"1","id":"2"}"#, "the key `id` stands twice in one object"),
             (r#"{"resourceType":"Patient","id":"a/b"}"#, "`id` is not an id of FHIR"),
-            (r#"{"resourceType":"Patient","meta":{"lastUpdated":"2026-02-30T00:00:00Z"}}"#, "`meta.lastUpdated` is not an instant"),
-            (r#"{"resourceType":"Patient","meta":{"lastUpdated":"2026-02-03"}}"#, "`meta.lastUpdated` is not an instant"),
-            (r#"{"resourceType":"Patient","meta":[]}"#, "`meta` is not an object"),
             (r#"{"resourceType":"Consent","patient":"Patient/1"}"#, "`patient` is not a reference"),
             (
                 r#"{"resourceType":"Consent","patient":{"reference":"Patient/1"},"patient":{"reference":"Patient/2"}}"#,
@@ -468,6 +468,18 @@ mod tests {
             (r#"{"resourceType":"Patient"} x"#, "not JSON at line 1, column 28"),
         ] {
             assert_eq!(peek(text.as_bytes()).err().map(|e| e.to_string()).as_deref(), Some(reason), "{text}");
+        }
+        for (meta, reason) in [
+            (r#"{"lastUpdated":"2026-02-30T00:00:00Z"}"#, "`meta.lastUpdated` is not an instant"),
+            (r#"{"lastUpdated":"2026-02-03"}"#, "`meta.lastUpdated` is not an instant"),
+            (r#"{"versionId":1}"#, "`meta.versionId` is not a string"),
+            ("[]", "`meta` is not an object"),
+        ] {
+            // Whose it is can be told all the same.
+            let text = format!(r#"{{"meta":{meta},"resourceType":"Consent","patient":{{"reference":"Patient/1"}}}}"#);
+            let peek = peek(text.as_bytes()).expect("the rest is whole");
+            assert_eq!(peek.meta_unreadable.map(|e| e.to_string()).as_deref(), Some(reason));
+            assert_eq!(peek.patients.as_slice(), ["Patient/1"]);
         }
         let twice = br#"{"resourceType":"Observation","code":{},"code":{}}"#;
         assert!(matches!(peek(twice).expect("not read").element("code"), Err(Unreadable::Duplicate { .. })));

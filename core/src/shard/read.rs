@@ -66,11 +66,13 @@ impl Origin<'_> {
         if persons.is_empty() {
             return Ok(Reading::Unread);
         }
-        let (content, unreadable) = match self.content(&peek, body, &key_of, links, stamp) {
-            Ok(mut content) => {
-                let noted = content.patient.as_mut().and_then(|patient| patient.noted.drain(..).next());
-                (content, noted)
-            }
+        let content = match &peek.meta_unreadable {
+            // Neither its version nor its labels can be told; whose it is can.
+            Some(unreadable) => Err(unreadable.clone()),
+            None => self.content(&peek, body, &key_of, links, stamp),
+        };
+        let (content, unreadable) = match content {
+            Ok((content, noted)) => (content, noted),
             Err(unreadable) => (self.stand_in(&peek.kind), Some(unreadable)),
         };
         let mut shared: Vec<Person> = persons.iter().map(|(person, _)| *person).collect();
@@ -91,6 +93,9 @@ impl Origin<'_> {
     }
 
     fn answers(&self, peek: &Peek, body: &[u8]) -> Result<(Marks, Vec<(RemoteId, Truth)>), Unreadable> {
+        if let Some(unreadable) = &peek.meta_unreadable {
+            return Err(unreadable.clone());
+        }
         let tree = json::parse(body)?;
         Ok((audience::marks(self.definitions, peek, &tree)?, audience::answers(self.definitions, &peek.kind, &tree)?))
     }
@@ -140,13 +145,21 @@ impl Origin<'_> {
         Ok(persons)
     }
 
-    fn content(&self, peek: &Peek, body: &[u8], key_of: KeyOf, links: Option<&BundleLinks>, stamp: Instant) -> Result<Content, Unreadable> {
+    /// With what of it could not be read, where the rest can be.
+    fn content(
+        &self,
+        peek: &Peek,
+        body: &[u8],
+        key_of: KeyOf,
+        links: Option<&BundleLinks>,
+        stamp: Instant,
+    ) -> Result<(Content, Option<Unreadable>), Unreadable> {
         let definitions = self.definitions;
         match peek.kind.as_ref() {
             "Patient" => {
                 let tree = json::parse(body)?;
                 let Look { evidence, marks } = audience::look(definitions, peek, Body::Tree(&tree), key_of, stamp)?;
-                let patient = fhir::patient::read_patient(&tree, definitions.zone())?;
+                let mut patient = fhir::patient::read_patient(&tree, definitions.zone())?;
                 let person = |text: &String| {
                     let found = self.with_target(text, links, |kind, id| (kind == "Patient").then(|| self.keys.person(self.namespace, id)));
                     let why = "names a patient that cannot be told";
@@ -154,17 +167,18 @@ impl Origin<'_> {
                 };
                 let replaces = patient.replaces.iter().map(person).collect::<Result<Vec<_>, _>>()?;
                 let replaced_by = patient.replaced_by.first().map(person).transpose()?;
-                Ok(Content { evidence, marks, patient: Some(Box::new(patient)), consent: None, replaces, replaced_by })
+                let noted = patient.noted.drain(..).next();
+                Ok((Content { evidence, marks, patient: Some(Box::new(patient)), consent: None, replaces, replaced_by }, noted))
             }
             "Consent" => {
                 let tree = json::parse(body)?;
                 let Look { evidence, marks } = audience::look(definitions, peek, Body::Tree(&tree), key_of, stamp)?;
-                let consent = consent::read(&tree, definitions.zone())?;
-                Ok(Content { evidence, marks, consent: Some(Box::new(consent)), ..Content::default() })
+                let (consent, noted) = consent::read_noting(&tree, definitions.zone())?;
+                Ok((Content { evidence, marks, consent: Some(Box::new(consent)), ..Content::default() }, noted))
             }
             _ => {
                 let Look { evidence, marks } = audience::look(definitions, peek, Body::Bytes(body), key_of, stamp)?;
-                Ok(Content { evidence, marks, ..Content::default() })
+                Ok((Content { evidence, marks, ..Content::default() }, None))
             }
         }
     }

@@ -183,13 +183,13 @@ fn incremental_is_recomputed(world: &World, shape: Shape, seed: u64) {
     for record in &newest {
         apply(&mut again, &Record { at: HOURS, more: false, ..record.clone() });
     }
-    for person in 0..PEOPLE.len() {
-        for audience in 0..AUDIENCES.len() {
+    for (person, patient) in PEOPLE.iter().enumerate() {
+        for (audience, name) in AUDIENCES.iter().enumerate() {
             let (incremental, replayed) = (release(&rig, person, audience), release(&again, person, audience));
             // The replay's records are all stamped at the end; what was before it is history.
             for hour in samples().into_iter().filter(|hour| *hour >= HOURS) {
                 let (one, other) = (shown(&incremental, hour), shown(&replayed, hour));
-                assert!(one == other, "I10, seed {seed}: {} {} at {}", PEOPLE[person], AUDIENCES[audience], instant(hour));
+                assert!(one == other, "I10, seed {seed}: {patient} {name} at {}", instant(hour));
             }
         }
     }
