@@ -57,7 +57,7 @@ struct Counted {
     lines: usize,
     bytes: usize,
     kinds: BTreeMap<String, usize>,
-    refusals: Vec<feed::Refusal>,
+    refusals: Vec<String>,
     /// When records of whom arrived.
     arrived: HashSet<(Person, Instant)>,
 }
@@ -74,9 +74,9 @@ pub fn run(args: &Demo) -> anyhow::Result<Exit> {
     let zone = engine.definitions.zone().clone();
     let text = joined(&arrivals);
     let start = std::time::Instant::now();
-    let read = feed::read_text(&engine, &Feed { from, until, arrive: Arrive::LastUpdated, threads: 1 }, FILE, &text);
+    let (read, refusals) = feed::read_text(&engine, &Feed { from, until, arrive: Arrive::LastUpdated, threads: 1 }, FILE, &text);
     let fed = count(&arrivals, &text, &read);
-    let Fed { first, later, refusals, .. } = read;
+    let Fed { first, later, .. } = read;
     let rehearsal = engine.rehearse(first, later, from, until);
     let seconds = start.elapsed().as_secs_f64();
     let scenes = population::named(from, until);
