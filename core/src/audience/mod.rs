@@ -26,7 +26,8 @@ pub use digest::definition as fingerprint;
 pub use eligibility::{View, eligible};
 pub use evidence::{Body, Candidate, Evidence, Facet, Held, KeyOf, Look, Marks, REMOTES_MAX, answers, look, marks, unknown};
 pub use offer::{Offer, Order, later};
-pub use read::{Around, Written, read};
+pub use read::{Around, KEYS, Written, read};
+pub use read_release::{FORMS, PICKS};
 
 /// A remote question: what a criterion asks of a resource that its own resource refers to.
 pub type RemoteId = u16;

@@ -34,7 +34,8 @@ pub struct Written<'a> {
     pub document: &'a Document,
 }
 
-const KEYS: [&str; 16] = [
+/// The keys of an audience file; `schemas/` is made from them.
+pub const KEYS: [&str; 16] = [
     "audience",
     "title",
     "summary",

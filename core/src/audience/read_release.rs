@@ -9,9 +9,9 @@ use super::{Form, Pick, Released};
 use crate::document::{Document, Key};
 use crate::problem::Problem;
 
-const FORMS: [(&str, Form); 5] =
+pub const FORMS: [(&str, Form); 5] =
     [("month", Form::Month), ("year", Form::Year), ("age-band", Form::AgeBand), ("zip3", Form::Zip3), ("hash", Form::Hash)];
-const PICKS: [(&str, Pick); 2] = [("first", Pick::First), ("latest", Pick::Latest)];
+pub const PICKS: [(&str, Pick); 2] = [("first", Pick::First), ("latest", Pick::Latest)];
 
 pub fn read(node: &Document, expressions: &mut Expressions, problems: &mut Vec<Problem>) -> Vec<Released> {
     let entries = node.map("a map of the attributes that are released", problems);

@@ -29,5 +29,5 @@ pub use consent::Consent;
 pub use decide::{Cause, Decision, Grant, Outcome, Question, decide, granted, restricts_more};
 pub use labels::{Labels, Redact, withheld_by_policy};
 pub use policy::*;
-pub use policy_read::read_policy;
+pub use policy_read::{KEYS as POLICY_KEYS, read_policy};
 pub use read::{read, read_noting};

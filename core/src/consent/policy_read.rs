@@ -12,7 +12,8 @@ use jiff::civil;
 
 type Problems<'a> = &'a mut Vec<Problem>;
 
-const KEYS: &[&str] = &[
+/// The keys of the policy file; `schemas/` is made from them.
+pub const KEYS: &[&str] = &[
     "organisation",
     "recipients",
     "consents",

@@ -11,7 +11,7 @@ mod resource;
 
 pub use compare::{Happened, compare};
 pub use feed::{Actor, Fed, Feed, Parties, Record, feed};
-pub use read::{Known, read};
+pub use read::{KEYS, Known, read};
 
 use super::Channel;
 use crate::problem::Place;

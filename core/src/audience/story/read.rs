@@ -27,6 +27,8 @@ const PURPOSES: [&str; 30] = [
     "ERTREAT", "CAREMGT", "PATADMIN", "PATSFTY", "HDIRECT", "HQUALIMP", "SYSDEV", "FAMRQT", "PWATRNY", "SUPNWK", "DONAT", "FRAUD", "GOV",
     "HACCRED", "HCOMPL", "HDECD", "LEGAL",
 ];
+/// The keys of one story; `schemas/` is made from them.
+pub const KEYS: [&str; 6] = ["story", "people", "given", "then", "renewals", "until"];
 const VERBS: [&str; 5] = ["consents", "denies", "revokes", "opts", "dies"];
 const ENTER_REASONS: [&str; 4] = ["qualified", "changed", "renewed", "resumed"];
 const EXIT_REASONS: [&str; 6] = ["ended", "stop", "paused", "erased", "deceased", "merged"];
@@ -47,7 +49,7 @@ pub fn read(document: &Document, known: &Known, problems: &mut Vec<Problem>) -> 
 
 fn story(node: &Document, known: &Known, problems: &mut Vec<Problem>) -> Option<Story> {
     node.map("a story with `story`, `people`, `given` and `then`", problems);
-    node.only_keys(&["story", "people", "given", "then", "renewals", "until"], problems);
+    node.only_keys(&KEYS, problems);
     for key in ["story", "people", "then"] {
         if node.as_map().is_some() && node.get(key).is_none() {
             problems.push(node.error(format!("the story needs the key `{key}`")));
