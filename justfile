@@ -39,14 +39,14 @@ deny:
 ci:
     bash .ci/run
 
-# the figures, each beside its limit
+# the figures, each beside its limit (COPIES=n: another size)
 bench *ARGS:
-    cargo bench "$@"
+    cargo bench --bench engine "$@"
 
 # fuzz TARGET for SECONDS (`cargo install cargo-fuzz`, a nightly toolchain): fhirpath_text, resource, consent, audience_yaml
 fuzz TARGET SECONDS:
     cargo +nightly fuzz run "$1" -- -max_total_time="$2"
 
-# the simulator again with the seed that a failed run printed
-sim SEED:
-    FOOTBRIDGE_SEED="$1" cargo test --workspace simulat
+# the oracle on another invented overlay of the shared patients
+oracle SEED:
+    FOOTBRIDGE_SEED="$1" cargo test --features corpus --test oracle

@@ -14,7 +14,9 @@ use footbridge_core::fhir::peek;
 use footbridge_core::shard::{Input, Member, Reading, Versions};
 use footbridge_core::time::Instant;
 use std::hint::black_box;
+use std::io::{BufRead, BufReader};
 use std::path::Path;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 const ROUNDS: usize = 5;
@@ -58,8 +60,36 @@ fn main() {
     println!("{:<46}{:>9.0} ns{:>9} ns", "peek, a record", least(&peeked, n), 300);
     println!("{:<46}{:>9.0} ns{:>12}", "decode: bytes to input, a record", least(&decode, n), "");
     println!("{:<46}{:>9.0} ns{:>9} ns", "decode + step, a record", least(&step, n), 1500);
+    let [parsed, one, two] = whole_file();
+    println!("{:<46}{parsed:>9.0} ms{:>12}", "the Bundles' file: unpack and parse", "");
+    println!("{:<46}{one:>9.0} ms{:>9.0} ms", "simulate, one thread (limit: three times that)", 3.0 * parsed);
+    println!("{:<46}{two:>9.0} ms{one:>9.0} ms", "simulate, two threads (limit: faster than one)");
     println!("{:<46}{:>10} B{:>10} B", "state: a member's core", core / persons.max(1), 1000);
     println!("{:<46}{:>10.1} B{:>10} B", "state: versions, a read resource", versions as f64 / resources.max(1) as f64, 16);
+}
+
+/// Milliseconds: unpack and parse the shared file of Bundles; the whole of `simulate` on it, with one thread and with two.
+fn whole_file() -> [f64; 3] {
+    let file = feed::shared().join("data/synthea-r4/patients.bundles.ndjson.zst");
+    let parse = || {
+        let packed = std::fs::File::open(&file).expect("the shared data");
+        let lines = BufReader::with_capacity(1 << 20, zstd::Decoder::new(packed).expect("a zstd file")).split(b'\n');
+        lines.for_each(|line| _ = black_box(json_parse(&line.expect("a line"))));
+    };
+    let simulate = |threads: &str| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_footbridge"));
+        command.current_dir(env!("CARGO_MANIFEST_DIR")).stdout(Stdio::null()).stderr(Stdio::null());
+        command.args(["simulate", "--from", "2018-06-01T00:00:00Z", "--until", "2020-06-01T00:00:00Z", "--threads", threads]);
+        let done = command.arg(&file).status().expect("the program starts");
+        assert!(done.success(), "simulate failed");
+    };
+    let mut times = [vec![], vec![], vec![]];
+    for _ in 0..3 {
+        times[0].push(timed(parse).0);
+        times[1].push(timed(|| simulate("1")).0);
+        times[2].push(timed(|| simulate("2")).0);
+    }
+    times.map(|times| least(&times, 1) / 1e6)
 }
 
 fn json_parse(body: &[u8]) -> bool {
