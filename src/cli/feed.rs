@@ -177,16 +177,16 @@ pub fn read(engine: &Engine, feed: &Feed, files: &[PathBuf], progress: &(dyn Fn(
     gather(feed, parts)
 }
 
-/// Reads lines that are in memory already, and tells what was refused; `name` stands for their file.
+/// Reads lines that are in memory already; `name` stands for their file in the refusals, which come back in words.
 pub fn read_text(engine: &Engine, feed: &Feed, name: &str, text: &str) -> (Fed, Vec<String>) {
     let mut part = Part::default();
     for (number, line) in text.lines().enumerate() {
         let record = Record { file: 0, line: number as u64 + 1, bytes: line.as_bytes() };
         decode(engine, feed, &record, number as u64, &mut part);
     }
-    part.counts.refused = part.refusals.len() as u64;
-    let told = part.refusals.iter().map(|refusal| Told { file: Path::new(name), refusal }.to_string()).collect();
-    (gather(feed, vec![part]), told)
+    let refusals: Vec<_> = part.refusals.iter().map(|refusal| Told { file: Path::new(name), refusal }.to_string()).collect();
+    part.counts.refused = refusals.len() as u64;
+    (gather(feed, vec![part]), refusals)
 }
 
 fn gather(feed: &Feed, parts: Vec<Part>) -> Fed {
