@@ -127,8 +127,8 @@ fn people_die_opt_out_and_change() {
     assert_eq!(
         lines(&feed),
         [
-            r#"2026-01-31T10:00:00Z Patient/cy {"resourceType":"Patient","id":"cy","active":true,"telecom":[{"system":"phone","value":"3125550100"},{"system":"sms","value":"+13125550101"},{"system":"sms","value":"+13125550102"},{"system":"email","value":"cy@example.org","rank":1}]}"#,
-            r#"2026-01-31T10:00:00Z Patient/di {"resourceType":"Patient","id":"di"}"#,
+            r#"2026-02-01T10:00:00Z Patient/cy {"resourceType":"Patient","id":"cy","active":true,"telecom":[{"system":"phone","value":"3125550100"},{"system":"sms","value":"+13125550101"},{"system":"sms","value":"+13125550102"},{"system":"email","value":"cy@example.org","rank":1}]}"#,
+            r#"2026-02-01T10:00:00Z Patient/di {"resourceType":"Patient","id":"di"}"#,
             "2026-02-01T10:00:00Z cy opts out sms",
             r#"2026-02-02T10:00:00Z cy Patient/cy {"resourceType":"Patient","gender":"male","id":"cy"}"#,
             r#"2026-02-03T10:00:00Z cy Patient/cy {"resourceType":"Patient","gender":"male","id":"cy","deceasedDateTime":"2026-02-03T10:00:00Z"}"#,
