@@ -298,6 +298,12 @@ fn pretty(value: &Value, indent: usize, out: &mut String) {
             out.push_str(if n == last { "\n" } else { ",\n" });
         }
         write!(out, "{}}}", "  ".repeat(indent)).expect("a text");
+    } else if let Some(items) = value.as_array() {
+        for (n, item) in items.iter().enumerate() {
+            out.push_str(if n == 0 { "[" } else { ", " });
+            pretty(item, indent, out);
+        }
+        out.push_str(if items.is_empty() { "[]" } else { "]" });
     } else {
         write!(out, "{value}").expect("a text");
     }
