@@ -9,7 +9,7 @@ use crate::time::Instant;
 
 use super::merge::Message;
 
-/// One input to one member. Inputs to a whole partition are [`Control`].
+/// One input to one member. What a whole partition hears is [`Baseline`] and [`Watermark`].
 #[derive(Clone)]
 pub enum Input {
     Put(Box<Put>),
@@ -22,14 +22,6 @@ pub enum Input {
     /// Something shared changed, or a wait is over: compare everything.
     Review,
     /// Time alone.
-    Tick,
-}
-
-/// One input to every member of a partition.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Control {
-    Baseline(Baseline),
-    Watermark(Watermark),
     Tick,
 }
 
