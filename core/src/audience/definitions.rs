@@ -3,7 +3,7 @@
 //! In: a catalogue, a policy, value sets. Out: for a resource type its readers, and whether a peek rules them out.
 //! Never here: a resource's meaning.
 
-use super::codes::Vocabulary;
+use super::codes::{Mention, Vocabulary};
 use super::{Catalogue, CriterionId, LatestId, RemoteId, Rule, Times, ValueId};
 use crate::consent::Policy;
 use crate::fhir::compartment::BROADCAST;
@@ -66,6 +66,8 @@ pub struct Readers {
     pub values: Vec<ValueId>,
     /// For each reader the codes without which it surely says no; `None`: it has to be asked.
     required: Vec<Option<Required>>,
+    /// The top-level keys that readers look at, and those that tell the time of the data.
+    elements: Vec<Box<str>>,
 }
 
 impl Definitions {
@@ -103,6 +105,9 @@ impl Definitions {
         }
         for kind in LINKED {
             readers.entry(kind.into()).or_default();
+        }
+        for readers in readers.values_mut() {
+            readers.elements = readers.looked_at(&catalogue);
         }
         let uses = catalogue.audiences.iter().map(|audience| {
             let mut uses = Uses::default();
@@ -168,12 +173,45 @@ fn collect(rule: &Rule, uses: &mut Uses) {
 }
 
 impl Readers {
+    fn looked_at(&self, catalogue: &Catalogue) -> Vec<Box<str>> {
+        let criteria = self.criteria.iter().map(|id| &catalogue.criteria[usize::from(*id)].program);
+        let latests = self.latests.iter().map(|id| &catalogue.latests[usize::from(*id)]).flat_map(|l| [&l.which, &l.by, &l.holds]);
+        let values = self.values.iter().map(|id| &catalogue.values[usize::from(*id)].program);
+        let mut elements: Vec<Box<str>> = ["resourceType", "id", "meta"].map(Into::into).into();
+        elements.extend(super::evidence::TIMES.map(Into::into));
+        elements.extend(criteria.chain(latests).chain(values).flat_map(Program::elements).map(|name| name.as_str().into()));
+        elements.sort_unstable();
+        elements.dedup();
+        elements
+    }
+
+    /// The part of a resource that readers look at, as an object of its own; what stands beside a primitive under `_` included.
+    pub fn part<'p>(&'p self, peek: &'p Peek) -> Vec<u8> {
+        let read = |key: &[u8]| {
+            let bare = key.strip_prefix(b"_").unwrap_or(key);
+            self.elements.iter().any(|name| name.as_bytes() == bare)
+        };
+        let mut part = Vec::with_capacity(512);
+        part.push(b'{');
+        for (key, value) in peek.elements().filter(|(key, _)| read(key)) {
+            if part.len() > 1 {
+                part.push(b',');
+            }
+            part.push(b'"');
+            part.extend_from_slice(key);
+            part.extend_from_slice(b"\":");
+            part.extend_from_slice(value);
+        }
+        part.push(b'}');
+        part
+    }
+
     /// `false` only where no reader can find anything but "no" in the resource.
-    pub fn may_match(&self, definitions: &Definitions, peek: &Peek) -> Result<bool, Unreadable> {
+    pub fn may_match(&self, definitions: &Definitions, peek: &Peek, mention: Mention) -> Result<bool, Unreadable> {
         for required in &self.required {
             match required {
                 None => return Ok(true),
-                Some(required) if definitions.vocabulary.may_have(peek, required)? => return Ok(true),
+                Some(required) if definitions.vocabulary.may_have(peek, required, mention)? => return Ok(true),
                 Some(_) => {}
             }
         }

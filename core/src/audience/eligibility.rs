@@ -6,6 +6,7 @@
 use super::{Candidate, CriterionId, Evidence, LatestId, RemoteId, Rule};
 use crate::key::ResourceKey;
 use crate::timeline::{self, Steps, Timeline, Truth};
+use std::borrow::Cow;
 
 /// A person's evidence as one audience may use it.
 pub struct View<'a> {
@@ -18,32 +19,33 @@ pub struct View<'a> {
 
 /// The truth of `rule` over time: sure where `True`, possible where not `False`.
 pub fn eligible(rule: &Rule, view: &View) -> Steps<Truth> {
-    let each = |parts: &[Rule]| parts.iter().map(|part| eligible(part, view)).collect::<Vec<_>>();
+    // Worked out one by one: the first part that settles the whole is the last.
     match rule {
-        Rule::All(parts) => timeline::all(&each(parts)),
-        Rule::Any(parts) => timeline::any(&each(parts)),
-        Rule::None(parts) => timeline::none(&each(parts)),
-        Rule::AtLeast(count, parts) => timeline::at_least(*count, &each(parts)),
-        Rule::Criterion(id) => timeline::any(&view.satisfying(*id)),
-        Rule::AtLeastResources(count, id) => timeline::at_least(*count, &view.satisfying(*id)),
+        Rule::All(parts) => timeline::all(each(parts, view)),
+        Rule::Any(parts) => timeline::any(each(parts, view)),
+        Rule::None(parts) => timeline::none(each(parts, view)),
+        Rule::AtLeast(count, parts) => timeline::at_least(*count, each(parts, view)),
+        Rule::Criterion(id) => timeline::any(view.satisfying(*id)),
+        Rule::AtLeastResources(count, id) => timeline::at_least(*count, view.satisfying(*id)),
         Rule::Latest(id) => view.latest(*id),
     }
 }
 
+fn each<'r>(parts: &'r [Rule], view: &'r View) -> impl Iterator<Item = Cow<'r, Steps<Truth>>> {
+    parts.iter().map(|part| Cow::Owned(eligible(part, view)))
+}
+
 impl View<'_> {
     /// Each resource's truth for a criterion, where it has any.
-    fn satisfying(&self, id: CriterionId) -> Vec<Steps<Truth>> {
-        let mut out = Vec::new();
-        for (position, (_, evidence)) in self.evidence.iter().enumerate() {
-            if let Some((_, held)) = evidence.criteria.iter().find(|(criterion, _)| *criterion == id) {
-                let truth = held.settled(self.answer);
-                out.push(match (self.withheld)(position) {
-                    None => truth.clone(),
-                    Some(hidden) => truth.zip(&hidden, |truth, hidden| if *hidden { truth.withheld() } else { *truth }),
-                });
-            }
-        }
-        out
+    fn satisfying(&self, id: CriterionId) -> impl Iterator<Item = Cow<'_, Steps<Truth>>> {
+        self.evidence.iter().enumerate().filter_map(move |(position, (_, evidence))| {
+            let (_, held) = evidence.criteria.iter().find(|(criterion, _)| *criterion == id)?;
+            let truth = held.settled(self.answer);
+            Some(match (self.withheld)(position) {
+                None => Cow::Borrowed(truth),
+                Some(hidden) => Cow::Owned(truth.zip(&hidden, |truth, hidden| if *hidden { truth.withheld() } else { *truth })),
+            })
+        })
     }
 
     /// Decided among all candidates. One that only may be a candidate leaves sure only what it agrees with,

@@ -3,6 +3,7 @@
 //! In: definitions and one resource. Out: evidence, the same whenever it is read, for it holds all of time.
 //! Never here: other resources of the person, consent, the present instant.
 
+use super::codes::Mention;
 use super::{CriterionId, Definitions, LatestId, RemoteId, ValueId, offer};
 use crate::consent::Labels;
 use crate::fhir::{Peek, Unreadable, json};
@@ -124,9 +125,9 @@ impl Marks {
 /// is an error; the caller then keeps [`unknown`] in its place.
 pub fn look(definitions: &Definitions, peek: &Peek, body: Body, key_of: KeyOf, from: Instant) -> Result<Look, Unreadable> {
     let Some(readers) = definitions.readers(&peek.kind) else { return Ok(Look::default()) };
-    let codes = definitions.vocabulary.sets_of(peek)?;
-    let sensitive = codes.iter().any(|set| definitions.is_sensitive(*set));
-    let matches = readers.may_match(definitions, peek)?;
+    let mention = definitions.vocabulary.mention(peek);
+    let (codes, sensitive) = coded(definitions, peek, mention)?;
+    let matches = readers.may_match(definitions, peek, mention)?;
     if !matches && !peek.security {
         return Ok(Look { evidence: None, marks: Marks { labels: Labels::default(), sensitive } });
     }
@@ -134,11 +135,11 @@ pub fn look(definitions: &Definitions, peek: &Peek, body: Body, key_of: KeyOf, f
     let tree = match body {
         Body::Tree(tree) => tree,
         Body::Bytes(bytes) => {
-            parsed = json::parse(bytes)?;
+            // Where the part is no JSON the whole is none, and says better where.
+            parsed = json::parse(&readers.part(peek)).map_err(|why| json::parse(bytes).err().unwrap_or(why))?;
             &parsed
         }
     };
-    let sensitive = sensitive || definitions.vocabulary.is_sensitive_within(tree);
     let marks = Marks { labels: Labels::read(tree)?, sensitive };
     if !matches {
         return Ok(Look { evidence: None, marks });
@@ -194,10 +195,19 @@ pub fn look(definitions: &Definitions, peek: &Peek, body: Body, key_of: KeyOf, f
     Ok(Look { evidence: Some(evidence), marks })
 }
 
+/// The value sets that its codes belong to, and whether one of them anywhere is sensitive.
+fn coded(definitions: &Definitions, peek: &Peek, mention: Mention) -> Result<(SmallVec<[u16; 4]>, bool), Unreadable> {
+    let vocabulary = &definitions.vocabulary;
+    Ok(match mention {
+        Mention::None => (SmallVec::new(), false),
+        Mention::Listed => (vocabulary.sets_of(peek)?, false),
+        Mention::Sensitive => (vocabulary.sets_of(peek)?, vocabulary.is_sensitive_within(peek)?),
+    })
+}
+
 /// Why a resource may have to be withheld, whether or not a definition reads its type.
 pub fn marks(definitions: &Definitions, peek: &Peek, tree: &Value) -> Result<Marks, Unreadable> {
-    let codes = definitions.vocabulary.sets_of(peek)?;
-    let sensitive = codes.iter().any(|set| definitions.is_sensitive(*set)) || definitions.vocabulary.is_sensitive_within(tree);
+    let (_, sensitive) = coded(definitions, peek, definitions.vocabulary.mention(peek))?;
     Ok(Marks { labels: Labels::read(tree)?, sensitive })
 }
 
@@ -280,7 +290,7 @@ impl<'a> Reading<'a> {
 }
 
 /// The elements that carry the time of the data, most exact first (consent rule C6 reads them).
-const TIMES: [&str; 9] = [
+pub(super) const TIMES: [&str; 9] = [
     "effectiveDateTime",
     "effectivePeriod",
     "performedDateTime",

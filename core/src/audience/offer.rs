@@ -57,13 +57,13 @@ pub fn offers(scalars: &Steps<Vec<Scalar>>, form: Form, pick: Pick, zone: &Zone,
         let mut candidates = scalars.iter().filter_map(|scalar| offer(scalar, form, zone));
         match pick {
             Pick::First => candidates.next(),
-            Pick::Latest => candidates.reduce(later),
+            Pick::Latest => candidates.reduce(|a, b| if std::ptr::eq(later(&a, &b), &a) { a } else { b }),
         }
     })
 }
 
 /// Of two offers the later by value; of equal ones the first.
-pub fn later(a: Offer, b: Offer) -> Offer {
+pub fn later<'a>(a: &'a Offer, b: &'a Offer) -> &'a Offer {
     if b.order.partial_cmp(&a.order) == Some(std::cmp::Ordering::Greater) { b } else { a }
 }
 

@@ -11,6 +11,8 @@ mod links;
 pub mod patient;
 pub mod peek;
 pub mod reference;
+mod marks;
+mod members;
 pub mod scan;
 mod state;
 pub mod valueset;

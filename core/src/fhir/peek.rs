@@ -5,6 +5,7 @@
 
 use super::compartment::{self, Element};
 use super::json::Unreadable;
+use super::members::{Member, Members, members};
 use super::reference::{self, Target, target};
 use super::scan::Scan;
 use crate::time::Instant;
@@ -28,14 +29,7 @@ pub struct Peek<'a> {
     /// An element that says who it is about has a reference that cannot be followed: by identifier, contained, or unclear.
     pub patients_unclear: bool,
     bytes: &'a [u8],
-    members: SmallVec<[Member<'a>; 16]>,
-}
-
-/// A top-level element: its key and the byte range of its value.
-struct Member<'a> {
-    key: &'a [u8],
-    start: u32,
-    end: u32,
+    members: Members<'a>,
 }
 
 /// Why a link matters: the labels of its target ride on whatever points there.
@@ -60,23 +54,17 @@ pub struct Link<'a> {
 /// `id` or an element of the patient compartment has a form that FHIR does not have.
 pub fn peek(bytes: &[u8]) -> Result<Peek<'_>, Unreadable> {
     check_text(bytes)?;
-    let mut members = SmallVec::<[Member; 16]>::new();
+    let members = members(bytes)?;
     let (mut kind, mut id, mut meta) = (None, None, None);
-    let mut scan = Scan::new(bytes);
-    scan.enter(b'{')?;
-    while let Some(key) = scan.key()? {
-        scan.ahead()?;
-        let start = scan.at();
-        scan.skip()?;
-        match key {
+    for member in &members {
+        let start = member.start as usize;
+        match member.key {
             b"resourceType" => once(&mut kind, start, "resourceType")?,
             b"id" => once(&mut id, start, "id")?,
             b"meta" => once(&mut meta, start, "meta")?,
             _ => {}
         }
-        members.push(Member { key, start: start as u32, end: scan.at() as u32 });
     }
-    scan.finish()?;
     let mut peek = Peek {
         kind: kind_at(bytes, kind)?,
         id: id.map(|at| id_at(bytes, at)).transpose()?,
@@ -147,6 +135,11 @@ impl<'a> Peek<'a> {
     /// The bytes of one top-level element. A name that stands twice is unreadable.
     pub fn element(&self, name: &str) -> Result<Option<&'a [u8]>, Unreadable> {
         Ok(self.find(name, "an element that a definition reads")?.map(|(start, end)| &self.bytes[start..end]))
+    }
+
+    /// The whole resource.
+    pub fn bytes(&self) -> &'a [u8] {
+        self.bytes
     }
 
     /// Every top-level element, with its bytes, as they stand.

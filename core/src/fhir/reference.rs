@@ -34,6 +34,13 @@ pub enum Target<'a> {
 
 /// Reads a reference's text. Of an absolute URL only type and id count: a namespace is one server.
 pub fn target(text: &str) -> Target<'_> {
+    // The common form first; no other form has a type's name and an id around its first slash.
+    if let Some((kind, id)) = text.split_once('/')
+        && is_type_name(kind)
+        && is_id(id)
+    {
+        return Target::Resource(Reference { kind, id });
+    }
     if let Some(id) = text.strip_prefix('#') {
         return Target::Contained(id);
     }
@@ -68,8 +75,18 @@ pub fn is_type_name(name: &str) -> bool {
 /// Whether this can be an id within a reference. FHIR allows `[A-Za-z0-9\-\.]{1,64}`; servers are laxer, and only what
 /// would break a reference apart is refused.
 pub fn is_id(id: &str) -> bool {
-    (1..=255).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_graphic() && !matches!(b, b'/' | b'?' | b'#' | b'|' | b'"' | b'\\'))
+    (1..=255).contains(&id.len()) && id.bytes().all(|b| IN_IDS[usize::from(b)])
 }
+
+const IN_IDS: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut b = 0;
+    while b < 256 {
+        table[b] = (b as u8).is_ascii_graphic() && !matches!(b as u8, b'/' | b'?' | b'#' | b'|' | b'"' | b'\\');
+        b += 1;
+    }
+    table
+};
 
 #[cfg(test)]
 mod tests {

@@ -4,6 +4,7 @@
 //! Never here: a claim that a skipped value is valid JSON. Strings, brackets, depth and the end are checked; [`super::json::parse`] checks the rest.
 
 use super::json::{DEPTH_MAX, Unreadable};
+use super::marks::{Strings, marks_at};
 use std::borrow::Cow;
 
 /// A place in a JSON text. The caller asks for what it expects there; anything else is an error with line and column.
@@ -29,7 +30,7 @@ impl<'a> Scan<'a> {
         self.at
     }
 
-    fn syntax(&self) -> Unreadable {
+    pub(super) fn syntax(&self) -> Unreadable {
         let before = &self.bytes[..self.at.min(self.bytes.len())];
         let line = 1 + before.iter().filter(|b| **b == b'\n').count();
         let column = 1 + before.iter().rev().take_while(|b| **b != b'\n').count();
@@ -185,27 +186,15 @@ impl<'a> Scan<'a> {
     fn container(&mut self) -> Result<(), Unreadable> {
         // One bit a level, the innermost lowest: 1 for an object. DEPTH_MAX is what a u64 holds.
         let (mut kinds, mut depth) = (0u64, self.depth);
-        let (mut in_string, mut escape_ahead) = (0u64, false);
+        let mut strings = Strings::default();
         let mut base = self.at;
         while base < self.bytes.len() {
-            let mut block = [b' '; 64];
-            let part = &self.bytes[base..self.bytes.len().min(base + 64)];
-            match <&[u8; 64]>::try_from(part) {
-                Ok(whole) => block = *whole,
-                Err(_) => block[..part.len()].copy_from_slice(part),
-            }
-            let mut quotes = mask(&block, |b| b == b'"');
-            let backslashes = mask(&block, |b| b == b'\\');
-            if backslashes != 0 || escape_ahead {
-                quotes &= !escaped(backslashes, &mut escape_ahead);
-            }
-            let strings = until_closed(quotes) ^ in_string;
-            in_string = if strings >> 63 == 1 { u64::MAX } else { 0 };
-            let mut brackets = mask(&block, |b| b | 0x26 == 0x7f) & !strings;
+            let marks = marks_at(self.bytes, base);
+            let mut brackets = marks.brackets & !strings.inside(&marks);
             while brackets != 0 {
                 let i = brackets.trailing_zeros() as usize;
                 brackets &= brackets - 1;
-                let b = block[i];
+                let b = self.bytes[base + i];
                 match b {
                     b'{' | b'[' if depth == DEPTH_MAX => return Err(Unreadable::TooDeep),
                     b'{' | b'[' => {
@@ -233,46 +222,8 @@ impl<'a> Scan<'a> {
     }
 }
 
-/// One bit for each byte that passes `test`, the first byte lowest. Written so that the compiler uses vector instructions.
-#[inline(always)]
-fn mask(block: &[u8; 64], test: impl Fn(u8) -> bool) -> u64 {
-    let mut hits = [0u8; 64];
-    for (hit, b) in hits.iter_mut().zip(block) {
-        *hit = u8::from(test(*b));
-    }
-    let mut bits = 0;
-    for (i, eight) in hits.as_chunks::<8>().0.iter().enumerate() {
-        // The product moves the lowest bit of byte n to bit 56 + n.
-        bits |= u64::from_le_bytes(*eight).wrapping_mul(0x0102_0408_1020_4080) >> 56 << (8 * i);
-    }
-    bits
-}
-
-/// Which bytes a backslash before them escapes. `ahead` carries over to the next block.
-fn escaped(backslashes: u64, ahead: &mut bool) -> u64 {
-    let mut out = u64::from(*ahead);
-    let mut rest = backslashes & !out;
-    *ahead = false;
-    while rest != 0 {
-        let i = rest.trailing_zeros();
-        rest &= rest - 1;
-        if i == 63 {
-            *ahead = true;
-            break;
-        }
-        out |= 2 << i;
-        rest &= !(2 << i);
-    }
-    out
-}
-
-/// From each odd bit (inclusive) to the next even one (exclusive): the inside of strings, their opening quote included.
-fn until_closed(quotes: u64) -> u64 {
-    [1, 2, 4, 8, 16, 32].into_iter().fold(quotes, |bits, shift| bits ^ bits << shift)
-}
-
 /// How many bytes come before the first quote or backslash; all of them where there is none.
-fn quote_or_backslash(bytes: &[u8]) -> usize {
+pub(super) fn quote_or_backslash(bytes: &[u8]) -> usize {
     const LOW: u64 = 0x0101_0101_0101_0101;
     // The lowest set bit marks the first zero byte; bits above it may be wrong and are not looked at.
     let zeros = |x: u64| x.wrapping_sub(LOW) & !x & (LOW << 7);

@@ -21,7 +21,7 @@ pub struct ValueSets {
     open: bool,
 }
 
-type Fast = BuildHasherDefault<Fnv>;
+pub type Fast = BuildHasherDefault<Fnv>;
 
 #[derive(Default)]
 struct Set {
@@ -85,6 +85,12 @@ impl ValueSets {
     /// `false` only where no set lists the code, and none takes a system whole: for almost every code of a feed.
     pub fn may_mention(&self, code: &str) -> bool {
         self.open || self.listed.contains(code)
+    }
+
+    /// The codes that a set lists itself; `None` where it may hold others: it takes a system whole, or is made of sets.
+    pub fn listed_by(&self, index: u16) -> Option<impl Iterator<Item = &str>> {
+        let rules = &self.sets[usize::from(index)].include;
+        (rules.whole.is_empty() && rules.joins.is_empty()).then(|| rules.listed.keys().map(String::as_str))
     }
 
     pub fn index(&self, name: &str) -> Option<u16> {

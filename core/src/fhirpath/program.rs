@@ -187,7 +187,7 @@ impl Program {
         &self.valuesets
     }
 
-    /// The top-level JSON keys that it may read, sorted.
+    /// The JSON keys that it may read, at the top or below, sorted: whatever else a resource holds changes nothing.
     pub fn elements(&self) -> &[String] {
         &self.elements
     }

@@ -36,8 +36,15 @@ pub(super) fn decide(
     {
         let mut desk = Desk::new(setting, person, member, versions);
         for audience in moved {
-            let release = desk.release(audience);
             let before = member.emitted(&audiences[audience].name).cloned().unwrap_or_default();
+            let unhidden = desk.unhidden(audience);
+            if before.shown.is_none() && unhidden.constant() == Some(&false) {
+                // Nothing was told, and nothing can be: what else decides need not be worked out.
+                let rest = Emitted { due: Instant::END, waiting: None, ..before.clone() };
+                decided.push((audience, before, rest, None));
+                continue;
+            }
+            let release = desk.release(audience, unhidden);
             let by_time = !touched.has(audience);
             let waits = moment.waits(audience).or(member.awaits_hand_over().then_some(Waiting::Hold));
             let verdict = look(&release, &before, moment, by_time, waits, audience, renewal(setting, person, audience));

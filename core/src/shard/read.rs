@@ -48,7 +48,6 @@ impl Origin<'_> {
     ///
     /// An error means that it cannot even be told whose or what it is.
     pub fn read(&self, body: &[u8], given_id: Option<&str>, links: Option<&BundleLinks>, stamp: Instant) -> Result<Reading, Unreadable> {
-        json::check_depth(body)?;
         let peek = fhir::peek(body)?;
         if !self.definitions.reads(&peek.kind) {
             return Ok(Reading::Unread);

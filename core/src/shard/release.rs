@@ -26,8 +26,14 @@ pub struct Setting<'a> {
 struct Decided {
     question: (usize, Purpose),
     steps: Steps<Decision>,
-    /// Some of it removes labels at some time.
-    redacts: bool,
+    /// The evidence, by its position, that must not be told to that recipient, and when; mostly none.
+    withheld: Vec<(usize, Timeline)>,
+}
+
+impl Decided {
+    fn hides(&self, position: usize) -> Option<&Timeline> {
+        self.withheld.iter().find(|(hidden, _)| *hidden == position).map(|(_, when)| when)
+    }
 }
 
 /// One member laid out for reading: own records and those received from merged persons, together.
@@ -69,14 +75,24 @@ impl<'a> Desk<'a> {
         basis.iter().map(|place| self.consents[usize::from(*place)].0).collect()
     }
 
-    pub fn release(&mut self, audience: usize) -> Release {
+    /// When the person would be eligible if nothing were withheld. Where that is never, eligible is never (I11), whatever
+    /// consent says.
+    pub fn unhidden(&self, audience: usize) -> Timeline {
+        self.eligible(&self.setting.definitions.catalogue.audiences[audience], &|_| None).sure()
+    }
+
+    /// `unhidden`: what that gave for this audience.
+    pub fn release(&mut self, audience: usize, unhidden: Timeline) -> Release {
         let definition = &self.setting.definitions.catalogue.audiences[audience];
         let question = self.question_of(audience);
         let place = self.decide(question);
         let decision = &self.decisions[place];
         let basis = basis_of(definition, self.setting.definitions);
         let granted = consent::granted(&decision.steps, basis);
-        let truth = self.eligible(definition, decision);
+        let sure = match decision.withheld.is_empty() {
+            true => unhidden.clone(),
+            false => self.eligible(definition, &|position| decision.hides(position).cloned()).sure(),
+        };
         let recipient = &self.setting.definitions.policy.recipients[question.0];
         let (alive, adult) = self.alive_and_adult();
         let mut running = Steps::always(definition.starts.is_none());
@@ -87,13 +103,13 @@ impl<'a> Desk<'a> {
             running = running.and(&Timeline::between(Instant::BEGIN, ends));
         }
         let eligible = match definition.times {
-            Times::Exact => truth.sure(),
-            Times::Spread(span) => self.spread(&truth.sure(), span, &definition.name),
+            Times::Exact => sure,
+            Times::Spread(span) => self.spread(&sure, span, &definition.name),
         };
         let opted_out = |channel| self.member.opted_out(&recipient.key, channel);
         Release {
             barred: self.barred(definition),
-            unhidden: self.unhidden(definition, &eligible, decision),
+            unhidden,
             eligible,
             consent: granted.map(closed),
             alive,
@@ -153,31 +169,20 @@ impl<'a> Desk<'a> {
         let steps = consent::decide(&consents, &asked, policy);
         let redacts =
             std::iter::once(steps.first()).chain(steps.changes().map(|(_, decision)| decision)).any(|decision| !decision.redact.is_empty());
-        self.decisions.push(Decided { question, steps, redacts });
+        let hidden = |position| Some((position, self.withheld(position, &steps, redacts)?));
+        let withheld = (0..self.evidence.len()).filter_map(hidden).collect();
+        self.decisions.push(Decided { question, steps, withheld });
         self.decisions.len() - 1
     }
 
-    fn eligible(&self, audience: &Audience, decision: &Decided) -> Steps<Truth> {
-        self.eligible_with(audience, &|position| self.withheld(position, decision))
-    }
-
-    /// Eligibility as it would be without any label: tells a withheld reason from a missing one. Costs nothing where
-    /// nothing is withheld.
-    fn unhidden(&self, audience: &Audience, eligible: &Timeline, decision: &Decided) -> Timeline {
-        if !(0..self.evidence.len()).any(|position| self.withheld(position, decision).is_some()) {
-            return eligible.clone();
-        }
-        self.eligible_with(audience, &|_| None).sure()
-    }
-
-    fn eligible_with(&self, audience: &Audience, withheld: &dyn Fn(usize) -> Option<Timeline>) -> Steps<Truth> {
+    fn eligible(&self, audience: &Audience, withheld: &dyn Fn(usize) -> Option<Timeline>) -> Steps<Truth> {
         let answer = |remote, key| self.setting.broadcast.answer(remote, key);
         audience::eligible(&audience.members, &View { evidence: &self.evidence, withheld, answer: &answer })
     }
 
     /// When the evidence at `position` must not be told to the recipient: by its own marks or by those that ride on it.
     /// `None`: never.
-    fn withheld(&self, position: usize, decision: &Decided) -> Option<Timeline> {
+    fn withheld(&self, position: usize, steps: &Steps<Decision>, redacts: bool) -> Option<Timeline> {
         let (key, evidence) = &self.evidence[position];
         let policy = &self.setting.definitions.policy;
         let mut loose = evidence.loose_link;
@@ -191,7 +196,7 @@ impl<'a> Desk<'a> {
         if unresolved || marks.iter().any(|marks| marks.sensitive || consent::withheld_by_policy(&marks.labels, policy)) {
             return Some(Steps::always(true));
         }
-        if !decision.redacts {
+        if !redacts {
             return None;
         }
         let bare = Labels::default();
@@ -200,7 +205,7 @@ impl<'a> Desk<'a> {
         if self.marks_of(*key).next().is_none() {
             labels.push(&bare);
         }
-        let hidden = decision.steps.map(|decision| labels.iter().any(|labels| decision.redact.covers(labels)));
+        let hidden = steps.map(|decision| labels.iter().any(|labels| decision.redact.covers(labels)));
         (hidden.constant() != Some(&false)).then_some(hidden)
     }
 
@@ -278,18 +283,42 @@ impl<'a> Desk<'a> {
 
     fn value(&self, id: audience::ValueId, decision: &Decided, recipient: usize) -> Steps<Option<Offer>> {
         let audience::Value { pick, form, .. } = &self.setting.definitions.catalogue.values[usize::from(id)];
-        let mut best: Steps<Option<Offer>> = Steps::always(None);
+        let better = |best: &Option<Offer>, other: &Option<Offer>| match (best, other) {
+            (Some(a), Some(b)) if *pick == Pick::Latest => Some(audience::later(a, b).clone()),
+            (Some(first), _) => Some(first.clone()),
+            (None, other) => other.clone(),
+        };
+        // Most offers stand for all time: the best of them needs no timeline.
+        let mut constant: Option<(usize, &Offer)> = None;
+        let mut others: Vec<(usize, Cow<Steps<Option<Offer>>>)> = Vec::new();
         for (position, (_, evidence)) in self.evidence.iter().enumerate() {
             let Some((_, offers)) = evidence.values.iter().find(|(value, _)| *value == id) else { continue };
-            let told = match self.withheld(position, decision) {
-                None => Cow::Borrowed(offers),
-                Some(hidden) => Cow::Owned(offers.zip(&hidden, |offer, hidden| if *hidden { None } else { offer.clone() })),
-            };
-            best = best.zip(&told, |best, other| match (best, other) {
-                (Some(a), Some(b)) if *pick == Pick::Latest => Some(audience::later(a.clone(), b.clone())),
-                (Some(first), _) => Some(first.clone()),
-                (None, other) => other.clone(),
-            });
+            match (decision.hides(position), offers.constant()) {
+                (None, Some(None)) => {}
+                (None, Some(Some(offer))) => {
+                    let replaces = constant.is_none_or(|(_, best)| *pick == Pick::Latest && !std::ptr::eq(audience::later(best, offer), best));
+                    if replaces {
+                        constant = Some((position, offer));
+                    }
+                }
+                (None, None) => others.push((position, Cow::Borrowed(offers))),
+                (Some(hidden), _) => {
+                    let told = offers.zip(hidden, |offer, hidden| if *hidden { None } else { offer.clone() });
+                    others.push((position, Cow::Owned(told)));
+                }
+            }
+        }
+        // In the order of the evidence: of equal values, and of values picked by their place, the first counts.
+        let mut best: Steps<Option<Offer>> = Steps::always(None);
+        let mut constant = constant.map(|(place, offer)| (place, Steps::always(Some(offer.clone()))));
+        for (position, offers) in others {
+            if let Some((_, steps)) = constant.take_if(|(place, _)| *place < position) {
+                best = best.zip(&steps, better);
+            }
+            best = best.zip(&offers, better);
+        }
+        if let Some((_, steps)) = constant {
+            best = best.zip(&steps, better);
         }
         match form {
             Form::Hash => {

@@ -105,7 +105,8 @@ fn stops(setting: &Setting, person: Person, member: &mut Member, versions: &Vers
     {
         let mut desk = super::release::Desk::new(setting, person, member, versions);
         for audience in members {
-            if desk.release(audience).at(moment.now).is_err_and(stops_at_once) {
+            let unhidden = desk.unhidden(audience);
+            if desk.release(audience, unhidden).at(moment.now).is_err_and(stops_at_once) {
                 touched.add(audience);
             }
         }

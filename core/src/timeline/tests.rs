@@ -25,6 +25,10 @@ fn instants() -> impl Iterator<Item = Instant> {
     [Instant::BEGIN, Instant::END].into_iter().chain((-1..42).map(Instant::from_micros))
 }
 
+fn each(parts: &[Steps<Truth>]) -> impl Iterator<Item = std::borrow::Cow<'_, Steps<Truth>>> {
+    parts.iter().map(std::borrow::Cow::Borrowed)
+}
+
 /// Neighbours differ and instants rise: the form is the only one of its function.
 fn is_canonical(steps: &Steps<Truth>) -> bool {
     let mut before = *steps.first();
@@ -52,7 +56,7 @@ fn pair(sure: bool, possible: bool) -> Truth {
 proptest! {
     #[test]
     fn combinations_hold_at_every_instant(parts in prop::collection::vec(truths(), 0..5), least in 0..5usize) {
-        let (every, some, no, counted) = (all(&parts), any(&parts), none(&parts), at_least(least, &parts));
+        let (every, some, no, counted) = (all(each(&parts)), any(each(&parts)), none(each(&parts)), at_least(least, each(&parts)));
         prop_assert!([&every, &some, &no, &counted].into_iter().all(is_canonical));
         for at in instants() {
             let (sure, possible) = (count(&parts, at, Truth::is_sure), count(&parts, at, Truth::is_possible));
@@ -91,7 +95,7 @@ proptest! {
         let mut after = parts.clone();
         let place = hidden % parts.len();
         after[place] = after[place].map(|truth| truth.withheld());
-        for (before, after) in [(all(&parts), all(&after)), (any(&parts), any(&after)), (none(&parts), none(&after)), (at_least(least, &parts), at_least(least, &after))] {
+        for (before, after) in [(all(each(&parts)), all(each(&after))), (any(each(&parts)), any(each(&after))), (none(each(&parts)), none(each(&after))), (at_least(least, each(&parts)), at_least(least, each(&after)))] {
             for at in instants() {
                 prop_assert!(before.at(at).is_sure() || !after.at(at).is_sure());
             }

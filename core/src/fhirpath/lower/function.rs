@@ -142,9 +142,7 @@ impl Lower<'_> {
         let (Kind::Text(url), Some(kind)) = (&url.kind, R4.named("Extension")) else {
             return self.refuse(Remark::error(at, "extension() needs an address in quotes").hint("write extension('http://…')"));
         };
-        if matches!(input.node, Node::This | Node::Resource) && input.types == self.root {
-            self.elements.insert("extension");
-        }
+        self.elements.insert("extension");
         Typed { types: Types::from_slice(&[kind]), many: true, node: Node::Extension(input.part(), url.clone(), kind) }
     }
 

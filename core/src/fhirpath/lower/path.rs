@@ -47,9 +47,7 @@ impl Lower<'_> {
         if keys.is_empty() {
             return if input.types.is_empty() { input } else { self.unknown_element(&input.types, name, at) };
         }
-        if matches!(input.node, Node::This | Node::Resource) && input.types == self.root {
-            self.elements.extend(keys.iter().map(|key| key.name));
-        }
+        self.elements.extend(keys.iter().map(|key| key.name));
         Typed { types, many: many || input.many, node: Node::Element(input.part(), Step { keys, many }) }
     }
 

@@ -294,7 +294,9 @@ impl<'w> Rig<'w> {
     pub fn release(&self, person: Person, audience: usize) -> Release {
         let setting = setting(self.world, &self.broadcast);
         let (member, versions) = &self.members[&person];
-        Desk::new(&setting, person, member, versions).release(audience)
+        let mut desk = Desk::new(&setting, person, member, versions);
+        let unhidden = desk.unhidden(audience);
+        desk.release(audience, unhidden)
     }
 
     pub fn member(&self, name: &str) -> &Member {
