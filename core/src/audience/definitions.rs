@@ -4,7 +4,7 @@
 //! Never here: a resource's meaning.
 
 use super::codes::{Mention, Vocabulary};
-use super::{Catalogue, CriterionId, LatestId, RemoteId, Rule, Times, ValueId};
+use super::{Catalogue, CriterionId, KindId, LatestId, RemoteId, Rule, Times, ValueId};
 use crate::consent::Policy;
 use crate::fhir::compartment::BROADCAST;
 use crate::fhir::valueset::ValueSets;
@@ -36,6 +36,7 @@ pub struct Definitions {
     pub policy: Policy,
     pub vocabulary: Vocabulary,
     readers: HashMap<Box<str>, Readers>,
+    kinds: Vec<Box<str>>,
     remotes: Vec<(RemoteId, Origin)>,
     criterion_remotes: Vec<Vec<RemoteId>>,
     latest_remotes: Vec<Vec<RemoteId>>,
@@ -61,6 +62,7 @@ pub struct Uses {
 /// Who reads a resource type. A type that is only referred to has no reader, and its labels and versions are kept.
 #[derive(Debug, Default)]
 pub struct Readers {
+    pub id: KindId,
     pub criteria: Vec<CriterionId>,
     pub latests: Vec<LatestId>,
     pub values: Vec<ValueId>,
@@ -106,7 +108,12 @@ impl Definitions {
         for kind in LINKED {
             readers.entry(kind.into()).or_default();
         }
-        for readers in readers.values_mut() {
+        readers.entry("Patient".into()).or_default();
+        let mut kinds: Vec<Box<str>> = readers.keys().cloned().collect();
+        // The Patient first, then by name: the numbers stand in the state.
+        kinds.sort_by_key(|kind| (kind.as_ref() != "Patient", kind.clone()));
+        for (kind, readers) in &mut readers {
+            readers.id = kinds.iter().position(|name| name == kind).expect("every reader's type is listed") as KindId;
             readers.elements = readers.looked_at(&catalogue);
         }
         let uses = catalogue.audiences.iter().map(|audience| {
@@ -121,7 +128,7 @@ impl Definitions {
             Times::Spread(span) => span,
         });
         let spread_max = spreads.max().unwrap_or(Span::ZERO);
-        Definitions { catalogue, policy, vocabulary, readers, remotes, criterion_remotes, latest_remotes, uses, spread_max }
+        Definitions { catalogue, policy, vocabulary, readers, kinds, remotes, criterion_remotes, latest_remotes, uses, spread_max }
     }
 
     pub fn zone(&self) -> &Zone {
@@ -136,6 +143,11 @@ impl Definitions {
     /// Whether the engine keeps anything of this type.
     pub fn reads(&self, kind: &str) -> bool {
         matches!(kind, "Patient" | "Consent") || self.readers.contains_key(kind) || BROADCAST.contains(&kind)
+    }
+
+    /// The name of a type that is read.
+    pub fn kind(&self, id: KindId) -> Option<&str> {
+        self.kinds.get(usize::from(id)).map(Box::as_ref)
     }
 
     pub fn is_sensitive(&self, set: u16) -> bool {
@@ -177,8 +189,7 @@ impl Readers {
         let criteria = self.criteria.iter().map(|id| &catalogue.criteria[usize::from(*id)].program);
         let latests = self.latests.iter().map(|id| &catalogue.latests[usize::from(*id)]).flat_map(|l| [&l.which, &l.by, &l.holds]);
         let values = self.values.iter().map(|id| &catalogue.values[usize::from(*id)].program);
-        let mut elements: Vec<Box<str>> = ["resourceType", "id", "meta"].map(Into::into).into();
-        elements.extend(super::evidence::TIMES.map(Into::into));
+        let mut elements: Vec<Box<str>> = super::evidence::TIMES.map(Into::into).into();
         elements.extend(criteria.chain(latests).chain(values).flat_map(Program::elements).map(|name| name.as_str().into()));
         elements.sort_unstable();
         elements.dedup();
@@ -189,7 +200,8 @@ impl Readers {
     pub fn part<'p>(&'p self, peek: &'p Peek) -> Vec<u8> {
         let read = |key: &[u8]| {
             let bare = key.strip_prefix(b"_").unwrap_or(key);
-            self.elements.iter().any(|name| name.as_bytes() == bare)
+            // Where no label stands, what else `meta` holds is read by nobody but a definition.
+            bare == b"meta" && peek.security || self.elements.iter().any(|name| name.as_bytes() == bare)
         };
         let mut part = Vec::with_capacity(512);
         part.push(b'{');

@@ -42,7 +42,7 @@ impl View<'_> {
             let (_, held) = evidence.criteria.iter().find(|(criterion, _)| *criterion == id)?;
             let truth = held.settled(self.answer);
             Some(match (self.withheld)(position) {
-                None => Cow::Borrowed(truth),
+                None => truth,
                 Some(hidden) => Cow::Owned(truth.zip(&hidden, |truth, hidden| if *hidden { truth.withheld() } else { *truth })),
             })
         })
@@ -65,7 +65,7 @@ impl View<'_> {
         for (candidate, position) in candidates {
             let holds = candidate.holds.settled(self.answer);
             let told = match (self.withheld)(position) {
-                None => holds.clone(),
+                None => holds.into_owned(),
                 Some(hidden) => holds.zip(&hidden, |truth, hidden| if *hidden { Truth::Unknown } else { *truth }),
             };
             if candidate.which == Truth::True && candidate.by.is_some() {

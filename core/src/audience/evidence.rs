@@ -4,7 +4,7 @@
 //! Never here: other resources of the person, consent, the present instant.
 
 use super::codes::Mention;
-use super::{CriterionId, Definitions, LatestId, RemoteId, ValueId, offer};
+use super::{CriterionId, Definitions, KindId, LatestId, Offer, RemoteId, ValueId, offer};
 use crate::consent::Labels;
 use crate::fhir::{Peek, Unreadable, json};
 use crate::fhirpath::{Env, Program, Scalar};
@@ -13,15 +13,16 @@ use crate::phi::Phi;
 use crate::time::{Instant, Moment, Span};
 use crate::timeline::{Steps, Truth};
 use serde::{Deserialize, Serialize};
-use smallvec::{SmallVec, smallvec};
+use smallvec::SmallVec;
 use sonic_rs::{JsonValueTrait, Value};
+use std::borrow::Cow;
 
-/// What is kept of a resource that matched something, or that carries labels.
+/// What is kept of a resource that matched something, or that carries labels. A member may have thousands.
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
 pub struct Evidence {
-    pub criteria: SmallVec<[(CriterionId, Held); 1]>,
-    pub latests: SmallVec<[(LatestId, Candidate); 1]>,
-    pub values: SmallVec<[(ValueId, Steps<Option<offer::Offer>>); 1]>,
+    pub criteria: SmallVec<[(CriterionId, Held); 2]>,
+    pub latests: Vec<(LatestId, Candidate)>,
+    pub values: Vec<(ValueId, Offered)>,
     /// The resources whose labels ride on this one: encounter, reason, medication, partOf.
     pub links: SmallVec<[ResourceKey; 1]>,
     /// A link that names nothing that could be found: what it carries is not known.
@@ -32,24 +33,41 @@ pub struct Evidence {
 /// The little that later questions about a piece of evidence need (labels stand with the member).
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
 pub struct Facet {
-    pub kind: Box<str>,
+    /// See [`Definitions::kind`].
+    pub kind: KindId,
     /// Value sets of the definitions that its codes belong to.
     pub codes: SmallVec<[u16; 4]>,
     /// The time of the data: its earliest instant, and how long after it all that it may mean is past.
     pub time: Option<(Instant, Span)>,
 }
 
-/// A criterion's truth, in each case of what its references may turn out to be.
+/// A criterion's truth.
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
-pub struct Held {
-    /// The remote questions and the resources they are put to; mostly none, never more than [`REMOTES_MAX`].
-    pub on: SmallVec<[(RemoteId, Option<ResourceKey>); 0]>,
+pub enum Held {
+    /// The same at all times: of what lies long back, almost always.
+    Always(Truth),
+    Over(Box<Steps<Truth>>),
+    Asks(Box<Asks>),
+}
+
+/// A criterion's truth in each case of what its references may turn out to be.
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
+pub struct Asks {
+    /// The remote questions and the resources they are put to, never more than [`REMOTES_MAX`].
+    pub on: SmallVec<[(RemoteId, Option<ResourceKey>); 1]>,
     /// 3ⁿ timelines for n questions: the first question is the lowest digit, False, Unknown, True.
-    pub cases: SmallVec<[Steps<Truth>; 1]>,
+    pub cases: Vec<Steps<Truth>>,
 }
 
 /// So many references may decide one criterion.
 pub const REMOTES_MAX: usize = 2;
+
+/// What a resource offers for release.
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
+pub enum Offered {
+    Always(Offer),
+    Over(Box<Steps<Option<Offer>>>),
+}
 
 /// A resource that `latest` may choose.
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
@@ -67,23 +85,43 @@ impl Evidence {
     /// All resources that what it says depends on.
     pub fn refers_to(&self) -> impl Iterator<Item = ResourceKey> {
         let held = self.criteria.iter().map(|(_, held)| held).chain(self.latests.iter().map(|(_, candidate)| &candidate.holds));
-        self.links.iter().copied().chain(held.flat_map(|held| held.on.iter().filter_map(|(_, key)| *key)))
+        self.links.iter().copied().chain(held.flat_map(Held::asks).filter_map(|(_, key)| *key))
     }
 }
 
 impl Held {
     pub fn plain(steps: Steps<Truth>) -> Held {
-        Held { on: SmallVec::new(), cases: smallvec![steps] }
+        match steps.constant() {
+            Some(truth) => Held::Always(*truth),
+            None => Held::Over(Box::new(steps)),
+        }
+    }
+
+    fn asks(&self) -> &[(RemoteId, Option<ResourceKey>)] {
+        match self {
+            Held::Always(_) | Held::Over(_) => &[],
+            Held::Asks(asks) => &asks.on,
+        }
     }
 
     /// Settles the references. `answer` is `Unknown` for what is not on file.
-    pub fn settled(&self, answer: impl Fn(RemoteId, Option<ResourceKey>) -> Truth) -> &Steps<Truth> {
-        let case = self.on.iter().rev().fold(0, |case, (remote, key)| case * 3 + answer(*remote, *key) as usize);
-        &self.cases[case]
+    pub fn settled(&self, answer: impl Fn(RemoteId, Option<ResourceKey>) -> Truth) -> Cow<'_, Steps<Truth>> {
+        match self {
+            Held::Always(truth) => Cow::Owned(Steps::always(*truth)),
+            Held::Over(steps) => Cow::Borrowed(steps),
+            Held::Asks(asks) => {
+                let case = asks.on.iter().rev().fold(0, |case, (remote, key)| case * 3 + answer(*remote, *key) as usize);
+                Cow::Borrowed(&asks.cases[case])
+            }
+        }
     }
 
     fn never(&self) -> bool {
-        self.cases.iter().all(|steps| steps.constant() == Some(&Truth::False))
+        match self {
+            Held::Always(truth) => *truth == Truth::False,
+            Held::Over(_) => false,
+            Held::Asks(asks) => asks.cases.iter().all(|steps| steps.constant() == Some(&Truth::False)),
+        }
     }
 }
 
@@ -149,11 +187,11 @@ pub fn look(definitions: &Definitions, peek: &Peek, body: Body, key_of: KeyOf, f
     let reading = Reading { definitions, tree, key_of, lookup: &lookup, from };
     let mut evidence = Evidence {
         criteria: SmallVec::new(),
-        latests: SmallVec::new(),
-        values: SmallVec::new(),
+        latests: Vec::new(),
+        values: Vec::new(),
         links: SmallVec::new(),
         loose_link: false,
-        facet: Facet { kind: peek.kind.as_ref().into(), codes, time: None },
+        facet: Facet { kind: readers.id, codes, time: None },
     };
     for id in &readers.criteria {
         let criterion = &definitions.catalogue.criteria[usize::from(*id)];
@@ -171,8 +209,10 @@ pub fn look(definitions: &Definitions, peek: &Peek, body: Body, key_of: KeyOf, f
         let value = &definitions.catalogue.values[usize::from(*id)];
         let scalars = value.program.values_from(tree, &reading.env(&|_, _| Truth::Unknown), from)?;
         let offers = offer::offers(&scalars, value.form, value.pick, definitions.zone(), from);
-        if offers.constant() != Some(&None) {
-            evidence.values.push((*id, offers));
+        match offers.constant() {
+            Some(None) => {}
+            Some(Some(offer)) => evidence.values.push((*id, Offered::Always(offer.clone()))),
+            None => evidence.values.push((*id, Offered::Over(Box::new(offers)))),
         }
     }
     if evidence.criteria.is_empty() && evidence.latests.is_empty() && evidence.values.is_empty() {
@@ -219,10 +259,10 @@ pub fn unknown(definitions: &Definitions, kind: &str) -> Option<Evidence> {
     Some(Evidence {
         criteria: readers.criteria.iter().map(|id| (*id, held())).collect(),
         latests: readers.latests.iter().map(|id| (*id, candidate())).collect(),
-        values: SmallVec::new(),
+        values: Vec::new(),
         links: SmallVec::new(),
         loose_link: false,
-        facet: Facet { kind: kind.into(), codes: SmallVec::new(), time: None },
+        facet: Facet { kind: readers.id, codes: SmallVec::new(), time: None },
     })
 }
 
@@ -258,7 +298,7 @@ impl<'a> Reading<'a> {
             return Ok(Held::plain(program.truth_from(self.tree, &self.env(&|_, _| Truth::Unknown), self.from)?));
         }
         let asked = std::cell::RefCell::new(vec![None; count]);
-        let mut cases = SmallVec::new();
+        let mut cases = Vec::new();
         for case in 0..3usize.pow(count as u32) {
             let remote = |index: usize, reference: Option<&str>| {
                 let Some(text) = reference else { return Truth::Unknown };
@@ -267,7 +307,8 @@ impl<'a> Reading<'a> {
             };
             cases.push(program.truth_from(self.tree, &self.env(&remote), self.from)?);
         }
-        Ok(Held { on: remotes.iter().copied().zip(asked.into_inner()).collect(), cases })
+        let on: SmallVec<_> = remotes.iter().copied().zip(asked.into_inner()).collect();
+        Ok(Held::Asks(Box::new(Asks { on, cases })))
     }
 
     fn candidate(&self, id: LatestId, peek: &Peek) -> Result<Option<Candidate>, Unreadable> {

@@ -24,10 +24,15 @@ pub use definition::*;
 pub use definitions::{Definitions, Readers, Uses};
 pub use digest::definition as fingerprint;
 pub use eligibility::{View, eligible};
-pub use evidence::{Body, Candidate, Evidence, Facet, Held, KeyOf, Look, Marks, REMOTES_MAX, answers, look, marks, unknown};
-pub use offer::{Offer, Order, later};
+pub use evidence::{Body, Candidate, Evidence, Facet, Held, KeyOf, Look, Marks, Offered, REMOTES_MAX, answers, look, marks, unknown};
+pub use offer::{Offer, later};
 pub use read::{Around, KEYS, Written, read};
 pub use read_release::{FORMS, PICKS};
+
+/// A resource type that definitions read, by its place among them; [`PATIENT`] is the same in all.
+pub type KindId = u16;
+
+pub const PATIENT: KindId = 0;
 
 /// A remote question: what a criterion asks of a resource that its own resource refers to.
 pub type RemoteId = u16;

@@ -12,20 +12,21 @@ use jiff::civil;
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
+use std::cmp::Ordering;
 
-/// One value that may be released.
+/// One value that may be released, as little of it as its form needs; what `pick: latest` compares is in it, too.
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
-pub struct Offer {
-    pub order: Order,
-    pub text: Phi<String>,
-}
-
-/// What `pick: latest` compares.
-#[derive(Clone, PartialEq, PartialOrd, Serialize, Deserialize)]
-pub enum Order {
-    Text(Phi<String>),
+pub enum Offer {
+    Text(Phi<Box<str>>),
+    /// The text, and what orders it, where that is another: the whole of what is released in part.
+    Ordered(Phi<Box<str>>, Phi<Box<str>>),
     Number(#[serde(with = "decimal")] Decimal),
+    /// A date as it was written, and its first instant.
+    Written(Instant, Phi<Box<str>>),
+    /// The first instant of a date that is released as a month or year of the organisation's zone.
     Instant(Instant),
+    /// A decade of age.
+    Band(u8),
 }
 
 /// A decimal in its own 16 bytes: its crate's serde form needs a self-describing format.
@@ -54,7 +55,7 @@ pub fn offers(scalars: &Steps<Vec<Scalar>>, form: Form, pick: Pick, zone: &Zone,
         return birth.map_or_else(|| Steps::always(None), |birth| age_bands(&birth, zone).since(from));
     }
     scalars.map(|scalars| {
-        let mut candidates = scalars.iter().filter_map(|scalar| offer(scalar, form, zone));
+        let mut candidates = scalars.iter().filter_map(|scalar| offer(scalar, form, pick, zone));
         match pick {
             Pick::First => candidates.next(),
             Pick::Latest => candidates.reduce(|a, b| if std::ptr::eq(later(&a, &b), &a) { a } else { b }),
@@ -62,28 +63,72 @@ pub fn offers(scalars: &Steps<Vec<Scalar>>, form: Form, pick: Pick, zone: &Zone,
     })
 }
 
-/// Of two offers the later by value; of equal ones the first.
+/// Of two offers the later by value; of equal ones, and of ones that have no order, the first.
 pub fn later<'a>(a: &'a Offer, b: &'a Offer) -> &'a Offer {
-    if b.order.partial_cmp(&a.order) == Some(std::cmp::Ordering::Greater) { b } else { a }
+    if order(b, a) == Some(Ordering::Greater) { b } else { a }
 }
 
-fn offer(scalar: &Scalar, form: Form, zone: &Zone) -> Option<Offer> {
-    let plain = text_of(scalar)?;
-    let order = match scalar {
-        Scalar::Moment(moment) => Order::Instant(moment.earliest(zone)),
-        Scalar::Integer(n) => Order::Number(Decimal::from(*n)),
-        Scalar::Decimal(n) => Order::Number(*n),
-        _ => Order::Text(Phi::new(plain.clone())),
+fn order(a: &Offer, b: &Offer) -> Option<Ordering> {
+    let text = |offer: &'_ Offer| match offer {
+        Offer::Text(text) | Offer::Ordered(_, text) => Some(text.clone()),
+        Offer::Number(_) | Offer::Written(..) | Offer::Instant(_) | Offer::Band(_) => None,
     };
-    let text = match form {
-        Form::AsIs => plain,
-        Form::Month => day_of(scalar, Precision::Month, zone)?.strftime("%Y-%m").to_string(),
-        Form::Year => day_of(scalar, Precision::Year, zone)?.strftime("%Y").to_string(),
-        Form::Zip3 => zip3(&plain)?,
-        Form::Hash => digest(&plain),
-        Form::AgeBand => return None,
+    match (a, b) {
+        (Offer::Number(a), Offer::Number(b)) => Some(a.cmp(b)),
+        (Offer::Written(a, _) | Offer::Instant(a), Offer::Written(b, _) | Offer::Instant(b)) => Some(a.cmp(b)),
+        (Offer::Band(a), Offer::Band(b)) => Some(a.cmp(b)),
+        _ => Some(text(a)?.reveal().cmp(text(b)?.reveal())),
+    }
+}
+
+fn offer(scalar: &Scalar, form: Form, pick: Pick, zone: &Zone) -> Option<Offer> {
+    let whole = |plain: String| Offer::Text(Phi::new(plain.into()));
+    let part = |part: String, plain: String| match pick {
+        Pick::First => whole(part),
+        Pick::Latest => Offer::Ordered(Phi::new(part.into()), Phi::new(plain.into())),
     };
-    Some(Offer { order, text: Phi::new(text) })
+    Some(match (form, scalar) {
+        (Form::AsIs, Scalar::Moment(moment)) => Offer::Written(moment.earliest(zone), Phi::new(moment.written().into())),
+        (Form::AsIs, Scalar::Integer(n)) => Offer::Number(Decimal::from(*n)),
+        (Form::AsIs, Scalar::Decimal(n)) => Offer::Number(*n),
+        (Form::AsIs, _) => whole(text_of(scalar)?),
+        (Form::Month | Form::Year, Scalar::Moment(moment)) if form == Form::Year || moment.precision >= Precision::Month => {
+            let at = moment.earliest(zone);
+            // Beyond the calendar's ends there is no month to show.
+            zone.local(at)?;
+            Offer::Instant(at)
+        }
+        (Form::Month | Form::Year, _) => return None,
+        (Form::Zip3, _) => {
+            let plain = text_of(scalar)?;
+            part(zip3(&plain)?, plain)
+        }
+        (Form::Hash, _) => {
+            let plain = text_of(scalar)?;
+            part(digest(&plain), plain)
+        }
+        (Form::AgeBand, _) => return None,
+    })
+}
+
+impl Offer {
+    /// What is shown of it.
+    pub fn text(&self, form: Form, zone: &Zone) -> Phi<String> {
+        Phi::new(match self {
+            Offer::Text(text) | Offer::Ordered(text, _) | Offer::Written(_, text) => text.reveal().to_string(),
+            Offer::Number(number) => number.to_string(),
+            Offer::Instant(at) => {
+                // Made of a date within the calendar.
+                let day = zone.local(*at).map(jiff::civil::DateTime::date);
+                day.map_or(String::new(), |day| match form {
+                    Form::Year => day.strftime("%Y").to_string(),
+                    Form::AsIs | Form::Month | Form::AgeBand | Form::Zip3 | Form::Hash => day.strftime("%Y-%m").to_string(),
+                })
+            }
+            Offer::Band(9) => "90+".to_owned(),
+            Offer::Band(band) => format!("{}-{}", band * 10, band * 10 + 9),
+        })
+    }
 }
 
 /// What stands for a hashed value until the recipient's key makes it that recipient's own.
@@ -103,16 +148,6 @@ fn text_of(scalar: &Scalar) -> Option<String> {
     })
 }
 
-/// The day in the organisation's zone, where the value is at least as precise as asked.
-fn day_of(scalar: &Scalar, precision: Precision, zone: &Zone) -> Option<civil::Date> {
-    let Scalar::Moment(moment) = scalar else { return None };
-    match moment.precision {
-        have if have < precision => None,
-        have if have <= Precision::Day => Some(moment.local.date()),
-        _ => zone.local(moment.earliest(zone)).map(jiff::civil::DateTime::date),
-    }
-}
-
 /// Ten-year bands up to 80-89, then 90+. A partial birth date has a band only while all days it allows share it.
 fn age_bands(birth: &Moment, zone: &Zone) -> Steps<Option<Offer>> {
     let first = birth.local.date();
@@ -120,8 +155,7 @@ fn age_bands(birth: &Moment, zone: &Zone) -> Steps<Option<Offer>> {
     let (oldest, youngest) = (bands_of(first, zone), bands_of(last, zone));
     oldest.zip(&youngest, |a, b| {
         let band = a.filter(|_| a == b)?;
-        let text = if band == 9 { "90+".to_owned() } else { format!("{}-{}", band * 10, band * 10 + 9) };
-        Some(Offer { order: Order::Number(Decimal::from(band)), text: Phi::new(text) })
+        Some(Offer::Band(band))
     })
 }
 

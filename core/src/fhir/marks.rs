@@ -63,7 +63,6 @@ impl Strings {
         self.open = if inside >> 63 == 1 { u64::MAX } else { 0 };
         inside
     }
-
 }
 
 /// Which bytes a backslash before them escapes. `ahead` carries over to the next block.

@@ -3,7 +3,7 @@
 //! In: the timelines that decide one audience for one person. Out: what is shown at an instant, and when that changes.
 //! Never here: what was told before.
 
-use crate::audience::{Channel, Offer};
+use crate::audience::Channel;
 use crate::phi::Phi;
 use crate::time::Instant;
 use crate::timeline::{Steps, Timeline};
@@ -27,7 +27,7 @@ pub struct Release {
     /// An opt-out that closes the audience as a whole.
     pub suppressed: bool,
     /// In the order of the audience's `release`.
-    pub values: Vec<Steps<Option<Offer>>>,
+    pub values: Vec<Steps<Option<Phi<String>>>>,
 }
 
 /// One channel of an audience.
@@ -158,7 +158,7 @@ impl Release {
                 return Err(if opted_out { Closed::OptedOut } else { Closed::Unreachable });
             }
         }
-        let values = self.values.iter().map(|steps| steps.at(at).as_ref().map(|offer| offer.text.clone())).collect();
+        let values = self.values.iter().map(|steps| steps.at(at).clone()).collect();
         Ok(Shown { channels, values })
     }
 

@@ -4,7 +4,7 @@
 //! replaces the one before. An unmerge is an empty copy: the survivor gives everything back by forgetting it.
 
 use super::{Member, Suppression};
-use crate::audience::{Evidence, Marks};
+use crate::audience::{Evidence, Marks, PATIENT};
 use crate::consent::Consent;
 use crate::key::{Person, ResourceKey};
 use crate::time::Instant;
@@ -59,7 +59,7 @@ impl Parts {
 impl Member {
     /// What this member hands over: its own and all that it received.
     pub(super) fn parts(&self, me: Person, known: impl Iterator<Item = ResourceKey>) -> Parts {
-        let own = self.evidence.iter().filter(|(_, evidence)| evidence.facet.kind.as_ref() != "Patient");
+        let own = self.evidence.iter().filter(|(_, evidence)| evidence.facet.kind != PATIENT);
         let mut parts = Parts {
             evidence: own.cloned().collect(),
             consents: self.consents.clone(),

@@ -3,7 +3,7 @@
 //! In: definitions and one member. Out: a `Release` an audience. Never here: what was told before.
 
 use super::{Broadcast, Member, Versions, member};
-use crate::audience::{self, Audience, Channel, Communication, Definitions, Form, Marks, Offer, Pick, Remuneration, Times, View};
+use crate::audience::{self, Audience, Channel, Communication, Definitions, Form, Marks, Offer, Offered, Pick, Remuneration, Times, View};
 use crate::consent::{self, Basis, Cause, Consent, Decision, Grant, Labels, Permission, Purpose, Question, Recipient, Unresolved};
 use crate::fhir::patient::{self, Birth, PatientFacts};
 use crate::gate::{Closed, MemberKey, Reach, Release};
@@ -281,7 +281,7 @@ impl<'a> Desk<'a> {
         channels.iter().map(reach).collect()
     }
 
-    fn value(&self, id: audience::ValueId, decision: &Decided, recipient: usize) -> Steps<Option<Offer>> {
+    fn value(&self, id: audience::ValueId, decision: &Decided, recipient: usize) -> Steps<Option<Phi<String>>> {
         let audience::Value { pick, form, .. } = &self.setting.definitions.catalogue.values[usize::from(id)];
         let better = |best: &Option<Offer>, other: &Option<Offer>| match (best, other) {
             (Some(a), Some(b)) if *pick == Pick::Latest => Some(audience::later(a, b).clone()),
@@ -293,16 +293,19 @@ impl<'a> Desk<'a> {
         let mut others: Vec<(usize, Cow<Steps<Option<Offer>>>)> = Vec::new();
         for (position, (_, evidence)) in self.evidence.iter().enumerate() {
             let Some((_, offers)) = evidence.values.iter().find(|(value, _)| *value == id) else { continue };
-            match (decision.hides(position), offers.constant()) {
-                (None, Some(None)) => {}
-                (None, Some(Some(offer))) => {
-                    let replaces = constant.is_none_or(|(_, best)| *pick == Pick::Latest && !std::ptr::eq(audience::later(best, offer), best));
+            match (decision.hides(position), offers) {
+                (None, Offered::Always(offer)) => {
+                    let replaces =
+                        constant.is_none_or(|(_, best)| *pick == Pick::Latest && !std::ptr::eq(audience::later(best, offer), best));
                     if replaces {
                         constant = Some((position, offer));
                     }
                 }
-                (None, None) => others.push((position, Cow::Borrowed(offers))),
-                (Some(hidden), _) => {
+                (None, Offered::Over(offers)) => others.push((position, Cow::Borrowed(offers.as_ref()))),
+                (Some(hidden), Offered::Always(offer)) => {
+                    others.push((position, Cow::Owned(hidden.map(|hidden| (!hidden).then(|| offer.clone())))));
+                }
+                (Some(hidden), Offered::Over(offers)) => {
                     let told = offers.zip(hidden, |offer, hidden| if *hidden { None } else { offer.clone() });
                     others.push((position, Cow::Owned(told)));
                 }
@@ -320,14 +323,12 @@ impl<'a> Desk<'a> {
         if let Some((_, steps)) = constant {
             best = best.zip(&steps, better);
         }
-        match form {
-            Form::Hash => {
-                let key = &self.setting.member_keys[recipient];
-                let own = |offer: &Offer| Offer { text: Phi::new(key.hash(offer.text.reveal())), ..offer.clone() };
-                best.map(|offer| offer.as_ref().map(own))
-            }
-            Form::AsIs | Form::Month | Form::Year | Form::AgeBand | Form::Zip3 => best,
-        }
+        let zone = self.setting.definitions.zone();
+        let text = |offer: &Offer| match (form, offer.text(*form, zone)) {
+            (Form::Hash, text) => Phi::new(self.setting.member_keys[recipient].hash(text.reveal())),
+            (Form::AsIs | Form::Month | Form::Year | Form::AgeBand | Form::Zip3, text) => text,
+        };
+        best.map(|offer| offer.as_ref().map(text))
     }
 }
 

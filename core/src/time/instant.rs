@@ -6,14 +6,65 @@ use std::fmt;
 ///
 /// [`Instant::BEGIN`] and [`Instant::END`] stand for "always was" and "never": they sort before and after
 /// every real instant and are never printed in an event.
+///
+/// At rest (serde) whole seconds take five bytes and the ends of time few.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
-#[serde(transparent)]
+#[serde(from = "i128", into = "i128")]
 pub struct Instant(i64);
 
 /// A length of time in microseconds.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
-#[serde(transparent)]
+#[serde(from = "i128", into = "i128")]
 pub struct Span(pub i64);
+
+/// An even number counts whole seconds, an odd one microseconds that are none. Two odd numbers that nothing else takes stand
+/// for the ends of time.
+fn to_code(micros: i64) -> i128 {
+    match micros {
+        i64::MAX => END_CODE,
+        i64::MIN => BEGIN_CODE,
+        _ if micros % 1_000_000 == 0 => i128::from(micros / 1_000_000) * 2,
+        _ => i128::from(micros) * 2 + 1,
+    }
+}
+
+/// What nobody wrote reads as the nearer end of time.
+fn from_code(code: i128) -> i64 {
+    let micros = match code {
+        END_CODE => return i64::MAX,
+        BEGIN_CODE => return i64::MIN,
+        _ if code & 1 == 0 => (code / 2).saturating_mul(1_000_000),
+        _ => (code - 1) / 2,
+    };
+    micros.clamp(i128::from(i64::MIN), i128::from(i64::MAX)) as i64
+}
+
+const END_CODE: i128 = 1;
+const BEGIN_CODE: i128 = 2_000_001;
+
+impl From<Instant> for i128 {
+    fn from(instant: Instant) -> i128 {
+        to_code(instant.0)
+    }
+}
+
+impl From<i128> for Instant {
+    fn from(code: i128) -> Instant {
+        Instant(from_code(code))
+    }
+}
+
+impl From<Span> for i128 {
+    fn from(span: Span) -> i128 {
+        to_code(span.0)
+    }
+}
+
+impl From<i128> for Span {
+    fn from(code: i128) -> Span {
+        Span(from_code(code))
+    }
+}
 
 impl Span {
     pub const ZERO: Span = Span(0);
@@ -132,6 +183,27 @@ impl std::error::Error for BadInstant {}
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn at_rest_an_instant_is_what_it_was_and_short() {
+        let second = 1_700_000_000_000_000;
+        for (micros, most) in [
+            (0, 1),
+            (second, 5),
+            (second + 1, 8),
+            (-second, 5),
+            (i64::MAX, 1),
+            (i64::MIN, 4),
+            (i64::MAX - 1, 10),
+            (i64::MIN + 1, 10),
+            (1, 1),
+            (-1, 1),
+        ] {
+            let bytes = postcard::to_stdvec(&Instant::from_micros(micros)).expect("plain data");
+            assert_eq!(postcard::from_bytes::<Instant>(&bytes).expect("what was written").micros(), micros);
+            assert!(bytes.len() <= most, "{micros}: {}", bytes.len());
+        }
+    }
 
     #[test]
     fn instants_read_and_print_as_rfc_3339() {
