@@ -249,7 +249,7 @@ fn decode(engine: &Engine, feed: &Feed, record: &Record, group: u64, part: &mut 
                 let at = entry.last_modified.or_else(|| next_instant(&bundle, entry.index)).unwrap_or(feed.until);
                 let version = Version(entry.last_modified.unwrap_or(if feed.arrive == Arrive::Start { feed.from } else { at }).micros());
                 let key = engine.resource(kind, id);
-                part.items.push(Item { at: Some(at), group, what: What::Delete { key, version } });
+                part.items.push(Item { at: Some(at), group, what: What::Delete { key, version: Some(version) } });
                 None
             }
             Change::Skip(_) => {
@@ -285,6 +285,15 @@ fn put(
         Ok(Reading::Unread) => {
             part.counts.unread += 1;
             None
+        }
+        Ok(Reading::Nobody { key, version, last_updated }) => {
+            part.counts.unread += 1;
+            part.items.push(Item { at: last_updated, group, what: What::Nobody { key, version } });
+            None
+        }
+        Ok(Reading::Unclear { unclear, last_updated, unreadable }) => {
+            part.items.push(Item { at: last_updated, group, what: What::Unclear(unclear) });
+            Some(unreadable)
         }
         Ok(Reading::Shared { key, last_updated, shared, unreadable }) => {
             part.items.push(Item { at: last_updated, group, what: What::Shared { key, shared } });

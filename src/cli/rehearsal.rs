@@ -4,6 +4,7 @@
 
 use crate::config::mappings::Mappings;
 use footbridge_core::audience::Definitions;
+use footbridge_core::fhir;
 use footbridge_core::gate::MemberKey;
 use footbridge_core::key::{Keys, Person, ResourceKey};
 use footbridge_core::shard::{Arrival, Happening, Member, Origin, Room, Versions, replay};
@@ -58,7 +59,7 @@ impl Engine {
     }
 
     pub fn origin(&self) -> Origin<'_> {
-        Origin { definitions: &self.definitions, keys: &self.keys, namespace: "" }
+        Origin { definitions: &self.definitions, keys: &self.keys, namespace: "", versions: fhir::Versions::LastUpdated }
     }
 
     pub fn person(&self, patient: &str) -> Person {

@@ -157,6 +157,8 @@ fn what(engine: &Engine, at: Instant, person: &str, record: &Record) -> anyhow::
         }
         Record::Resource { kind, id, json } => match engine.origin().read(json.as_bytes(), Some(id), None, at) {
             Ok(Reading::Unread) => Ok(None),
+            Ok(Reading::Nobody { key, version, .. }) => Ok(Some(What::Nobody { key, version })),
+            Ok(Reading::Unclear { unreadable, .. }) => anyhow::bail!("{kind} {id} of the story: {unreadable}"),
             Ok(Reading::Shared { key, shared, .. }) => Ok(Some(What::Shared { key, shared })),
             Ok(Reading::About { persons, put, .. }) => {
                 let mut keys = smallvec![];

@@ -22,6 +22,11 @@ pub enum Versions {
 #[serde(transparent)]
 pub struct Version(pub i64);
 
+impl Version {
+    /// Of a record whose version cannot be told: older than every other.
+    pub const UNORDERED: Version = Version(i64::MIN);
+}
+
 impl Versions {
     pub fn of_put(self, last_updated: Option<Instant>, version_id: Option<&str>, stamp: Instant) -> Result<Version, Unreadable> {
         match (self, version_id) {

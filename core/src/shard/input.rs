@@ -2,8 +2,8 @@
 
 use crate::audience::{Channel, Evidence, Marks};
 use crate::consent::Consent;
-use crate::fhir::Version;
 use crate::fhir::patient::PatientFacts;
+use crate::fhir::{Version, Versions};
 use crate::key::{Person, ResourceKey};
 use crate::time::Instant;
 
@@ -14,6 +14,7 @@ use super::merge::Message;
 pub enum Input {
     Put(Box<Put>),
     Delete(Delete),
+    Unclear(Unclear),
     Preference(Preference),
     /// From another member, by way of its partition.
     Message(Box<Message>),
@@ -23,6 +24,18 @@ pub enum Input {
     Review,
     /// Time alone.
     Tick,
+}
+
+impl Input {
+    /// The same as one of a group of which more is to come, where it can be.
+    pub fn with_more(self, more: bool) -> Input {
+        match self {
+            Input::Put(put) => Input::Put(Box::new(Put { more, ..*put })),
+            Input::Delete(delete) => Input::Delete(Delete { more, ..delete }),
+            Input::Unclear(unclear) => Input::Unclear(Unclear { more, ..unclear }),
+            other @ (Input::Preference(_) | Input::Message(_) | Input::Erase | Input::Review | Input::Tick) => other,
+        }
+    }
 }
 
 /// A source has made its first complete pass.
@@ -43,6 +56,8 @@ pub struct Watermark {
 pub struct Put {
     pub key: ResourceKey,
     pub version: Version,
+    /// What orders the versions where it came from.
+    pub order: Versions,
     /// More records of this person belong to the same group: compare once, after the last.
     pub more: bool,
     /// All persons the resource is about, where it is more than this one; sorted.
@@ -66,6 +81,20 @@ pub struct Content {
 pub struct Delete {
     pub key: ResourceKey,
     pub version: Version,
+    pub more: bool,
+}
+
+/// A version of which nobody can tell whose it is, for one who has an older version.
+///
+/// It takes the older one's place as what cannot be read: evidence that is possible and never sure, a consent that
+/// denies. Were the older one only taken away, an old denial would vanish because something broken came (I9, I11); were it
+/// left, an old permit would stay.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unclear {
+    pub key: ResourceKey,
+    pub version: Version,
+    /// The resource's type.
+    pub kind: Box<str>,
     pub more: bool,
 }
 

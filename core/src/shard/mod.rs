@@ -20,7 +20,7 @@ mod tests;
 mod touched;
 mod versions;
 
-pub use input::{Baseline, Content, Delete, Input, Preference, Put, Watermark};
+pub use input::{Baseline, Content, Delete, Input, Preference, Put, Unclear, Watermark};
 pub use member::{Emitted, Member, Suppression, Waiting};
 pub use merge::{HandOver, Message, Parts};
 pub use outcome::{Claim, Fact, Step, Told};

@@ -1,5 +1,6 @@
 //! What one step brings about, besides the new state.
 
+use super::Ownership;
 use super::merge::Message;
 use crate::fhir::Version;
 use crate::gate::Event;
@@ -11,7 +12,8 @@ use smallvec::SmallVec;
 pub struct Step {
     pub told: Vec<Told>,
     pub messages: Vec<(Person, Message)>,
-    pub claims: Vec<Claim>,
+    /// For the owners of resources.
+    pub claims: Vec<Ownership>,
     pub facts: Vec<Fact>,
 }
 
@@ -24,7 +26,7 @@ pub struct Told {
     pub consents: Vec<ResourceKey>,
 }
 
-/// A shard accepted a resource first, or saw its set of persons change.
+/// A shard accepted a resource first, or saw its set of persons change; or, where versions are ordered by id, accepted one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Claim {
     pub resource: ResourceKey,

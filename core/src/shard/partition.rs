@@ -18,6 +18,8 @@ pub struct Broadcast {
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
 pub struct Shared {
     pub version: Version,
+    /// When landing took it.
+    pub stamp: Instant,
     pub marks: Marks,
     pub answers: Vec<(RemoteId, Truth)>,
     pub deleted: bool,
@@ -36,10 +38,12 @@ impl Broadcast {
         }
     }
 
-    /// Takes a resource out. `true`: members that refer to it must look again. One that never came is none of this table's.
-    pub fn delete(&mut self, key: ResourceKey, version: Version) -> bool {
-        let Some(shared) = self.resources.get_mut(&key).filter(|shared| shared.version <= version) else { return false };
-        shared.version = version;
+    /// Takes a resource out. `true`: members that refer to it must look again. One that never came is none of this
+    /// table's. Without a version (see [`super::Ownership::Delete`]) it beats what was stamped until `stamp`.
+    pub fn delete(&mut self, key: ResourceKey, version: Option<Version>, stamp: Instant) -> bool {
+        let beaten = |shared: &&mut Shared| version.map_or(shared.stamp <= stamp, |version| shared.version <= version);
+        let Some(shared) = self.resources.get_mut(&key).filter(beaten) else { return false };
+        shared.version = version.unwrap_or(shared.version);
         !std::mem::replace(&mut shared.deleted, true)
     }
 

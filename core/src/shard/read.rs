@@ -3,15 +3,17 @@
 //! In: definitions, keys, one resource. Out: a `Put` for each person, a broadcast resource, or a reason to quarantine.
 //! Never here: a person's other records.
 
-use super::{Content, Put, Shared};
+use super::{Content, Put, Shared, Unclear};
 use crate::audience::{self, Body, Definitions, KeyOf, Look, Marks, RemoteId};
 use crate::consent::{self, Consent, Labels};
 use crate::fhir::compartment::BROADCAST;
+use crate::fhir::reference::is_id;
 use crate::fhir::{self, BundleLinks, Peek, Target, Unreadable, Version, json};
 use crate::key::{Keys, Person, ResourceKey};
 use crate::time::Instant;
 use crate::timeline::Truth;
-use smallvec::SmallVec;
+use smallvec::{SmallVec, smallvec};
+use sonic_rs::JsonValueTrait;
 
 /// What one source of resources has in common.
 pub struct Origin<'a> {
@@ -19,11 +21,17 @@ pub struct Origin<'a> {
     pub keys: &'a Keys,
     /// Sources of one EHR share a namespace.
     pub namespace: &'a str,
+    /// What orders the versions of the namespace's resources.
+    pub versions: fhir::Versions,
 }
 
 pub enum Reading {
-    /// Nothing here reads this type, or it is about no patient.
+    /// Nothing here reads this type.
     Unread,
+    /// About nobody: whoever has an older version of it loses it.
+    Nobody { key: ResourceKey, version: Version, last_updated: Option<Instant> },
+    /// Whose it is cannot be told. It goes to quarantine; whoever has an older version keeps what stands in for it.
+    Unclear { unclear: Unclear, last_updated: Option<Instant>, unreadable: Unreadable },
     Shared {
         key: ResourceKey,
         last_updated: Option<Instant>,
@@ -46,9 +54,12 @@ impl Origin<'_> {
     /// Reads one resource. `given_id` is what its Bundle calls it where it has no id of its own, `links` resolves
     /// references within that Bundle, `stamp` is its version where it names none.
     ///
-    /// An error means that it cannot even be told whose or what it is.
+    /// An error means that it cannot even be told which resource it is.
     pub fn read(&self, body: &[u8], given_id: Option<&str>, links: Option<&BundleLinks>, stamp: Instant) -> Result<Reading, Unreadable> {
-        let peek = fhir::peek(body)?;
+        let peek = match fhir::peek(body) {
+            Ok(peek) => peek,
+            Err(why) => return self.without_peek(body, given_id, stamp, why),
+        };
         if !self.definitions.reads(&peek.kind) {
             return Ok(Reading::Unread);
         }
@@ -56,23 +67,33 @@ impl Origin<'_> {
             return Err(Unreadable::Element { path: "id", why: "is missing" });
         };
         let key = self.keys.resource(self.namespace, &peek.kind, id);
-        let version = Version(peek.last_updated.unwrap_or(stamp).micros());
+        let (version, unordered) = match self.versions.of_put(peek.last_updated, peek.version_id.as_deref(), stamp) {
+            Ok(version) => (version, None),
+            Err(why) => (Version::UNORDERED, Some(why)),
+        };
+        // Neither its version nor its labels can be told; whose it is can.
+        let meta_unreadable = peek.meta_unreadable.clone().or(unordered);
         if BROADCAST.contains(&peek.kind.as_ref()) {
-            return self.shared(&peek, body, key, version);
+            return Ok(self.shared(&peek, body, key, version, stamp, meta_unreadable));
         }
         let key_of = |text: &str| self.key_of(text, links);
-        let persons = self.persons(&peek, id, links)?;
+        let persons = match self.persons(&peek, id, links) {
+            Ok(persons) => persons,
+            Err(why) => return self.unclear(&peek.kind, key, version, peek.last_updated, why),
+        };
         if persons.is_empty() {
-            return Ok(Reading::Unread);
+            return match meta_unreadable.filter(|_| version == Version::UNORDERED) {
+                Some(why) => Err(why),
+                None => Ok(Reading::Nobody { key, version, last_updated: peek.last_updated }),
+            };
         }
-        let content = match &peek.meta_unreadable {
-            // Neither its version nor its labels can be told; whose it is can.
-            Some(unreadable) => Err(unreadable.clone()),
+        let content = match meta_unreadable {
+            Some(unreadable) => Err(unreadable),
             None => self.content(&peek, body, &key_of, links, stamp),
         };
         let (content, unreadable) = match content {
             Ok((content, noted)) => (content, noted),
-            Err(unreadable) => (self.stand_in(&peek.kind), Some(unreadable)),
+            Err(unreadable) => (stand_in(self.definitions, &peek.kind), Some(unreadable)),
         };
         let mut shared: Vec<Person> = persons.iter().map(|(person, _)| *person).collect();
         shared.sort_unstable();
@@ -80,21 +101,71 @@ impl Origin<'_> {
             shared.clear();
         }
         let last_updated = peek.last_updated;
-        Ok(Reading::About { persons, last_updated, put: Box::new(Put { key, version, more: false, shared, content }), unreadable })
+        Ok(Reading::About {
+            persons,
+            last_updated,
+            put: Box::new(Put { key, version, order: self.versions, more: false, shared, content }),
+            unreadable,
+        })
     }
 
-    fn shared(&self, peek: &Peek, body: &[u8], key: ResourceKey, version: Version) -> Result<Reading, Unreadable> {
-        let (marks, answers, unreadable) = match self.answers(peek, body) {
+    /// What a second look can tell of a resource that [`fhir::peek`] refuses: which it is, and of a Patient whose.
+    fn without_peek(&self, body: &[u8], given_id: Option<&str>, stamp: Instant, why: Unreadable) -> Result<Reading, Unreadable> {
+        let Some(Name { kind, id, version_id, last_updated }) = Name::read(body) else { return Err(why) };
+        let Some(id) = id.as_deref().or(given_id).filter(|_| self.definitions.reads(&kind)) else { return Err(why) };
+        let key = self.keys.resource(self.namespace, &kind, id);
+        let version = self.versions.of_put(last_updated, version_id.as_deref(), stamp).unwrap_or(Version::UNORDERED);
+        if BROADCAST.contains(&kind.as_str()) {
+            let marks = Marks { labels: Labels::unknown(), sensitive: false };
+            let shared = Shared { version, stamp, marks, answers: Vec::new(), deleted: false };
+            return Ok(Reading::Shared { key, last_updated, shared, unreadable: Some(why) });
+        }
+        if kind == "Patient" {
+            let persons = smallvec![(self.keys.person(self.namespace, id), id.to_owned())];
+            let content = stand_in(self.definitions, &kind);
+            let put = Put { key, version, order: self.versions, more: false, shared: Vec::new(), content };
+            return Ok(Reading::About { persons, last_updated, put: Box::new(put), unreadable: Some(why) });
+        }
+        self.unclear(&kind, key, version, last_updated, why)
+    }
+
+    fn unclear(
+        &self,
+        kind: &str,
+        key: ResourceKey,
+        version: Version,
+        last_updated: Option<Instant>,
+        unreadable: Unreadable,
+    ) -> Result<Reading, Unreadable> {
+        if version == Version::UNORDERED {
+            // It can take no other version's place.
+            return Err(unreadable);
+        }
+        Ok(Reading::Unclear { unclear: Unclear { key, version, kind: kind.into(), more: false }, last_updated, unreadable })
+    }
+
+    fn shared(
+        &self,
+        peek: &Peek,
+        body: &[u8],
+        key: ResourceKey,
+        version: Version,
+        stamp: Instant,
+        meta_unreadable: Option<Unreadable>,
+    ) -> Reading {
+        let answers = match meta_unreadable {
+            Some(why) => Err(why),
+            None => self.answers(peek, body),
+        };
+        let (marks, answers, unreadable) = match answers {
             Ok((marks, answers)) => (marks, answers, None),
             Err(why) => (Marks { labels: Labels::unknown(), sensitive: false }, Vec::new(), Some(why)),
         };
-        Ok(Reading::Shared { key, last_updated: peek.last_updated, shared: Shared { version, marks, answers, deleted: false }, unreadable })
+        let shared = Shared { version, stamp, marks, answers, deleted: false };
+        Reading::Shared { key, last_updated: peek.last_updated, shared, unreadable }
     }
 
     fn answers(&self, peek: &Peek, body: &[u8]) -> Result<(Marks, Vec<(RemoteId, Truth)>), Unreadable> {
-        if let Some(unreadable) = &peek.meta_unreadable {
-            return Err(unreadable.clone());
-        }
         let tree = json::parse(body)?;
         Ok((audience::marks(self.definitions, peek, &tree)?, audience::answers(self.definitions, &peek.kind, &tree)?))
     }
@@ -181,18 +252,45 @@ impl Origin<'_> {
             }
         }
     }
+}
 
-    /// In place of what could not be read: evidence that is possible and never sure, a patient who is not known to
-    /// live, a consent that closes the gate.
-    fn stand_in(&self, kind: &str) -> Content {
-        // Its labels are not known either, and they ride on what links to it.
-        let marks = Marks { labels: Labels::unknown(), sensitive: false };
-        let mut content = Content { evidence: audience::unknown(self.definitions, kind), marks, ..Content::default() };
-        match kind {
-            "Patient" => content.patient = Some(Box::new(fhir::patient::PatientFacts::unreadable())),
-            "Consent" => content.consent = Some(Box::new(Consent::unreadable())),
-            _ => {}
-        }
-        content
+/// In place of what could not be read: evidence that is possible and never sure, a patient who is not known to live, a
+/// consent that closes the gate.
+pub(super) fn stand_in(definitions: &Definitions, kind: &str) -> Content {
+    // Its labels are not known either, and they ride on what links to it.
+    let marks = Marks { labels: Labels::unknown(), sensitive: false };
+    let mut content = Content { evidence: audience::unknown(definitions, kind), marks, ..Content::default() };
+    match kind {
+        "Patient" => content.patient = Some(Box::new(fhir::patient::PatientFacts::unreadable())),
+        "Consent" => content.consent = Some(Box::new(Consent::unreadable())),
+        _ => {}
+    }
+    content
+}
+
+/// Which resource a text says that it is, and which version, where the rest of it says something that cannot be.
+struct Name {
+    kind: String,
+    id: Option<String>,
+    version_id: Option<String>,
+    last_updated: Option<Instant>,
+}
+
+impl Name {
+    /// `None`: it cannot be told.
+    fn read(body: &[u8]) -> Option<Name> {
+        json::check_depth(body).ok()?;
+        let tree = json::parse(body).ok()?;
+        let text = |parent, key| json::get(parent, key).map(|value| value.and_then(|value| value.as_str()).map(str::to_owned));
+        let kind = text(&tree, "resourceType").ok()??;
+        let id = match json::get(&tree, "id").ok()? {
+            Some(id) => Some(id.as_str().filter(|id| is_id(id))?.to_owned()),
+            None => None,
+        };
+        // A version that cannot be read is one that is not there: the stamp stands in for it, or it is unordered.
+        let meta = json::get(&tree, "meta").ok().flatten();
+        let of_meta = |key| meta.and_then(|meta| text(meta, key).ok().flatten());
+        let last_updated = of_meta("lastUpdated").and_then(|text| Instant::parse(&text).ok());
+        Some(Name { kind, id, version_id: of_meta("versionId"), last_updated })
     }
 }

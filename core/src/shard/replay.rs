@@ -2,11 +2,11 @@
 //!
 //! In: arrivals with their instants. Out: every event up to an instant. Never here: files, or the present.
 
-use super::{Delete, Happening, Input, Preference, Put, Room, Shared};
+use super::{Claim, Happening, Input, Ownership, Preference, Put, Room, Shared, Unclear};
 use crate::fhir::Version;
 use crate::key::{Person, ResourceKey};
 use crate::time::Instant;
-use smallvec::{SmallVec, smallvec};
+use smallvec::SmallVec;
 use std::collections::HashSet;
 
 /// One thing that arrives.
@@ -18,10 +18,30 @@ pub struct Arrival {
 }
 
 pub enum What {
-    Put { persons: SmallVec<[Person; 1]>, put: Box<Put> },
-    Shared { key: ResourceKey, shared: Shared },
-    Delete { key: ResourceKey, version: Version },
-    Preference { person: Person, preference: Preference },
+    Put {
+        persons: SmallVec<[Person; 1]>,
+        put: Box<Put>,
+    },
+    Shared {
+        key: ResourceKey,
+        shared: Shared,
+    },
+    /// `version`: `None` where versions are ordered by id and the delete carries none.
+    Delete {
+        key: ResourceKey,
+        version: Option<Version>,
+    },
+    /// A version about nobody.
+    Nobody {
+        key: ResourceKey,
+        version: Version,
+    },
+    /// A version of which nobody can tell whose it is.
+    Unclear(Unclear),
+    Preference {
+        person: Person,
+        preference: Preference,
+    },
 }
 
 /// Works off `first` as one group at `from` that is the baseline of `source`, then `later` (in order of time), and
@@ -49,25 +69,32 @@ fn group(room: &mut Room, whole: impl ExactSizeIterator<Item = What>, at: Instan
     let more = open || whole.len() > 1;
     let mut persons = Vec::new();
     for what in whole {
-        let (whose, input) = match what {
+        let heard = match what {
             What::Shared { key, shared } => {
                 room.share(key, shared, at, out);
                 continue;
             }
-            What::Delete { key, version } => {
-                room.unshare(key, version, at, out);
-                for (person, delete) in room.deletes(key, version) {
-                    persons.push(person);
-                    room.put(person, at, Input::Delete(Delete { more, ..delete }), out);
-                }
+            What::Put { persons: whose, put } => {
+                persons.extend(whose.iter().copied());
+                let input = Input::Put(Box::new(Put { more, ..*put }));
+                whose.into_iter().for_each(|person| room.put(person, at, input.clone(), out));
                 continue;
             }
-            What::Put { persons, put } => (persons, Input::Put(Box::new(Put { more, ..*put }))),
-            What::Preference { person, preference } => (smallvec![person], Input::Preference(preference)),
+            What::Preference { person, preference } => {
+                persons.push(person);
+                room.put(person, at, Input::Preference(preference), out);
+                continue;
+            }
+            What::Delete { key, version } => {
+                room.unshare(key, version, at, out);
+                Ownership::Delete { resource: key, version, stamp: at }
+            }
+            What::Nobody { key, version } => Ownership::Claim(Claim { resource: key, version, stamp: at, persons: SmallVec::new() }),
+            What::Unclear(unclear) => Ownership::Unclear(unclear),
         };
-        persons.extend(whose.iter().copied());
-        for person in whose {
-            room.put(person, at, input.clone(), out);
+        for (person, input) in room.owners(heard) {
+            persons.push(person);
+            room.put(person, at, input.with_more(more), out);
         }
     }
     if !more || open {

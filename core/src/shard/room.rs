@@ -5,7 +5,7 @@
 
 use super::release::Setting;
 use super::step::{Moment, step};
-use super::{Baseline, Broadcast, Delete, Fact, Input, Member, Message, Owner, Ownership, Partition, Shared, Told, Versions};
+use super::{Baseline, Broadcast, Fact, Input, Member, Message, Owner, Ownership, Partition, Shared, Told, Versions};
 use crate::audience::{Definitions, Evidence};
 use crate::fhir::Version;
 use crate::gate::MemberKey;
@@ -91,9 +91,7 @@ impl<'a> Room<'a> {
         out.extend(step.told.into_iter().map(|told| Happening { person, told }));
         queue.extend(step.messages.into_iter().map(|(to, message): (Person, Message)| (to, Input::Message(Box::new(message)))));
         for claim in step.claims {
-            let owner = self.owners.entry(claim.resource).or_default();
-            let lost = owner.hear(Ownership::Claim(claim));
-            queue.extend(lost.into_iter().map(|(person, delete)| (person, Input::Delete(delete))));
+            queue.extend(self.owners(claim));
         }
     }
 
@@ -107,22 +105,23 @@ impl<'a> Room<'a> {
         }
     }
 
-    /// A delete names no patient: the owners know whose the resource was. What each of them has to do.
-    pub fn deletes(&mut self, resource: ResourceKey, version: Version) -> Vec<(Person, Delete)> {
-        self.owners.entry(resource).or_default().hear(Ownership::Delete { resource, version })
+    /// A delete names no patient, nor does a version about nobody: the owners know whose the resource was. What each of
+    /// them has to do.
+    pub fn owners(&mut self, heard: Ownership) -> Vec<(Person, Input)> {
+        self.owners.entry(heard.resource()).or_default().hear(heard)
     }
 
     /// A broadcast resource; those who refer to it look again.
     pub fn share(&mut self, key: ResourceKey, shared: Shared, now: Instant, out: &mut Vec<Happening>) {
-        let deleted = self.owners.get(&key).and_then(|owner| owner.deleted).is_some_and(|deleted| deleted > shared.version);
+        let deleted = self.owners.get(&key).is_some_and(|owner| owner.is_deleted(shared.version, shared.stamp));
         if self.broadcast.put(key, Shared { deleted, ..shared }) {
             self.review(key, now, out);
         }
     }
 
     /// A delete, if it is of a broadcast resource.
-    pub fn unshare(&mut self, key: ResourceKey, version: Version, now: Instant, out: &mut Vec<Happening>) {
-        if self.broadcast.delete(key, version) {
+    pub fn unshare(&mut self, key: ResourceKey, version: Option<Version>, now: Instant, out: &mut Vec<Happening>) {
+        if self.broadcast.delete(key, version, now) {
             self.review(key, now, out);
         }
     }

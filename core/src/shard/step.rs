@@ -4,13 +4,14 @@ use super::decide::decide;
 use super::input::{Content, Delete, Preference};
 use super::member::{self, Merge, Waiting};
 use super::merge::{Message, Parts};
+use super::read::stand_in;
 use super::release::Setting;
 use super::touched::Touched;
 use super::versions::Accepted;
-use super::{Claim, Fact, HandOver, Input, Member, Put, Step, Versions};
+use super::{Claim, Fact, HandOver, Input, Member, Ownership, Put, Step, Unclear, Versions};
 use crate::audience::{Definitions, Evidence};
 use crate::consent::{self, Purpose, Question};
-use crate::fhir::Version;
+use crate::fhir::{self, Version};
 use crate::gate::Closed;
 use crate::key::{Person, ResourceKey};
 use crate::time::Instant;
@@ -56,6 +57,10 @@ pub fn step(setting: &Setting, person: Person, member: &mut Member, versions: &m
         Input::Delete(delete) => {
             more = delete.more;
             apply_delete(definitions, person, member, versions, delete, &mut touched, &mut step);
+        }
+        Input::Unclear(unclear) => {
+            more = unclear.more;
+            apply_unclear(setting, person, member, versions, moment, unclear, &mut touched, &mut step);
         }
         Input::Preference(preference) => {
             apply_preference(member, moment.now, preference);
@@ -161,6 +166,19 @@ fn apply_put(
         return;
     }
     claim(person, member, accepted, &put, moment.now, step);
+    take_in(definitions, person, member, accepted, put, touched, step);
+}
+
+/// What stood for the resource until now gives way to a version that was accepted.
+fn take_in(
+    definitions: &Definitions,
+    person: Person,
+    member: &mut Member,
+    accepted: Accepted,
+    put: Put,
+    touched: &mut Touched,
+    step: &mut Step,
+) {
     if accepted == Accepted::First {
         // A link that pointed nowhere until now may have found its target.
         touch_linking(definitions, member, put.key, touched);
@@ -191,7 +209,8 @@ fn apply_put(
     }
     if let Some(consent) = consent {
         lift_stale_restriction(definitions, member, put.key, put.version, touched);
-        if !member.superseded.contains(&(put.key, put.version)) {
+        // A record whose version cannot be told is judged anew each time.
+        if put.version != Version::UNORDERED && !member.superseded.contains(&(put.key, put.version)) {
             if member.superseded.len() == member::SUPERSEDED_MAX {
                 member.superseded.remove(0);
             }
@@ -277,14 +296,14 @@ fn claim(person: Person, member: &mut Member, accepted: Accepted, put: &Put, sta
     let alone = put.shared.is_empty();
     let before = if member.shared.is_empty() { None } else { member::find(&member.shared, put.key).copied() };
     let digest = (!alone).then(|| digest_of(&put.shared));
-    if accepted == Accepted::Newer && before == digest {
+    if accepted == Accepted::Newer && before == digest && put.order == fhir::Versions::LastUpdated {
         return;
     }
     if before != digest {
         member::place(&mut member.shared, put.key, digest);
     }
     let persons = if alone { smallvec![person] } else { put.shared.iter().copied().collect() };
-    step.claims.push(Claim { resource: put.key, version: put.version, stamp, persons });
+    step.claims.push(Ownership::Claim(Claim { resource: put.key, version: put.version, stamp, persons }));
 }
 
 fn digest_of(persons: &[Person]) -> u64 {
@@ -304,6 +323,10 @@ fn apply_delete(
 ) {
     if versions.leave(delete.key, delete.version) == Accepted::Stale {
         step.facts.push(Fact::Stale);
+        // The owners hear of first versions and of moves only: they may take an older version of somebody else for the newest.
+        if let Some(version) = versions.of(delete.key).filter(|_| versions.knows(delete.key)) {
+            step.claims.push(Ownership::Held { resource: delete.key, version, person });
+        }
         return;
     }
     replace_evidence(definitions, member, delete.key, None, touched);
@@ -320,6 +343,30 @@ fn apply_delete(
         member.patient_key = None;
         relink(person, member, Vec::new(), None, step);
         *touched = Touched::all(definitions);
+    }
+}
+
+/// The owners sent it, and know whose the resource was: there is nothing to claim.
+#[expect(clippy::too_many_arguments, reason = "as for a put")]
+fn apply_unclear(
+    setting: &Setting,
+    person: Person,
+    member: &mut Member,
+    versions: &mut Versions,
+    moment: &Moment,
+    unclear: Unclear,
+    touched: &mut Touched,
+    step: &mut Step,
+) {
+    let Unclear { key, version, kind, more } = unclear;
+    let content = stand_in(setting.definitions, &kind);
+    let put = Put { key, version, order: fhir::Versions::LastUpdated, more, shared: Vec::new(), content };
+    match versions.accept(key, version) {
+        Accepted::Stale => {
+            step.facts.push(Fact::Stale);
+            stale_consent(setting, member, versions, &put, moment.now, touched, step);
+        }
+        accepted @ (Accepted::First | Accepted::Newer) => take_in(setting.definitions, person, member, accepted, put, touched, step),
     }
 }
 

@@ -5,17 +5,18 @@
 use crate::audience::{self, Around, Channel, Definitions, Times, Written};
 use crate::consent::{Authorization, Identify, MayKnow, Policy, Recipient};
 use crate::document::{Content, Document, Key};
-use crate::fhir::json;
 use crate::fhir::valueset::ValueSets;
+use crate::fhir::{self, json};
 use crate::fhir::{Unreadable, Version};
 use crate::gate::{MemberKey, Release};
 use crate::key::{Keys, Person, ResourceKey};
 use crate::problem::{Place, Problem};
 use crate::shard::release::Desk;
 use crate::shard::{
-    Broadcast, Delete, Fact, Input, Member, Message, Moment, Origin, Owner, Ownership, Preference, Reading, Setting, Versions, step,
+    Broadcast, Claim, Fact, Input, Member, Message, Moment, Origin, Owner, Ownership, Preference, Reading, Setting, Versions, step,
 };
 use crate::time::{Instant, Zone};
+use smallvec::SmallVec;
 use sonic_rs::{JsonContainerTrait, JsonValueTrait, Value};
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
@@ -23,6 +24,7 @@ pub struct World {
     pub definitions: Definitions,
     pub keys: Keys,
     pub member_keys: Vec<MemberKey>,
+    pub versions: fhir::Versions,
 }
 
 /// A policy with one recipient, days of UTC, and authorizations that only need the purpose.
@@ -74,7 +76,8 @@ impl World {
         assert!(errors.is_empty(), "{errors:?}");
         let member_keys = policy.recipients.iter().map(|recipient| MemberKey::new(&recipient.key, 1, b"invented")).collect();
         let valuesets = ValueSets::build(&[], &mut problems);
-        World { definitions: Definitions::new(catalogue, policy, valuesets), keys: Keys::new(b"invented routing"), member_keys }
+        let keys = Keys::new(b"invented routing");
+        World { definitions: Definitions::new(catalogue, policy, valuesets), keys, member_keys, versions: fhir::Versions::LastUpdated }
     }
 
     pub fn person(&self, name: &str) -> Person {
@@ -86,7 +89,7 @@ impl World {
     }
 
     pub fn read(&self, text: &str, stamp: Instant) -> Result<Reading, Unreadable> {
-        let origin = Origin { definitions: &self.definitions, keys: &self.keys, namespace: "" };
+        let origin = Origin { definitions: &self.definitions, keys: &self.keys, namespace: "", versions: self.versions };
         origin.read(text.as_bytes(), None, None, stamp)
     }
 }
@@ -179,6 +182,14 @@ impl<'w> Rig<'w> {
         self.now = self.now.max(now);
         match self.world.read(text, now).unwrap_or_else(|why| panic!("{why}: {text}")) {
             Reading::Unread => panic!("nothing reads {text}"),
+            Reading::Nobody { key, version, .. } => {
+                self.hear(now, Ownership::Claim(Claim { resource: key, version, stamp: now, persons: SmallVec::new() }), more);
+                false
+            }
+            Reading::Unclear { unclear, .. } => {
+                self.hear(now, Ownership::Unclear(unclear), more);
+                true
+            }
             Reading::Shared { key, shared, unreadable, .. } => {
                 if self.broadcast.put(key, shared) {
                     self.review();
@@ -201,15 +212,23 @@ impl<'w> Rig<'w> {
     }
 
     pub fn delete_version(&mut self, now: Instant, kind: &str, id: &str, version: Instant) {
+        self.delete_as(now, kind, id, Some(Version(version.micros())));
+    }
+
+    /// With the version that it carries, if any.
+    pub fn delete_as(&mut self, now: Instant, kind: &str, id: &str, version: Option<Version>) {
         let key = self.world.key(kind, id);
-        let version = Version(version.micros());
         self.now = self.now.max(now);
-        if self.broadcast.delete(key, version) {
+        if self.broadcast.delete(key, version, now) {
             self.review();
         }
-        let owner = self.owners.entry(key).or_default();
-        for (person, delete) in owner.hear(Ownership::Delete { resource: key, version }) {
-            self.input(person, now, Input::Delete(delete));
+        self.hear(now, Ownership::Delete { resource: key, version, stamp: now }, false);
+    }
+
+    /// The owners hear, and those who have an older version hear of it.
+    pub fn hear(&mut self, now: Instant, heard: Ownership, more: bool) {
+        for (person, input) in self.owners.entry(heard.resource()).or_default().hear(heard) {
+            self.input(person, now, input.with_more(more));
         }
     }
 
@@ -271,8 +290,7 @@ impl<'w> Rig<'w> {
             None => queue.extend(done.messages.into_iter().map(|(to, message)| (to, Input::Message(Box::new(message))))),
         }
         for claim in done.claims {
-            let lost = self.owners.entry(claim.resource).or_default().hear(Ownership::Claim(claim));
-            queue.extend(lost.into_iter().map(|(person, delete): (Person, Delete)| (person, Input::Delete(delete))));
+            queue.extend(self.owners.entry(claim.resource()).or_default().hear(claim));
         }
     }
 

@@ -7,4 +7,5 @@ mod merges;
 mod naive;
 mod properties;
 mod stories;
+mod whose;
 mod world;

@@ -2,21 +2,48 @@
 //!
 //! In: records as they came. Out: yes or no for one person, audience and instant. Never here: code of the engine.
 
-use super::world::{Body, HOURS, Hour, Kind, Mark, PEOPLE, Record, Says, What};
+use super::world::{Body, HOURS, Hour, Kind, Mark, PEOPLE, Record, Says, What, Whose};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The newest version of each resource; of equal ones the later.
 #[derive(Default, Clone)]
 pub struct Known {
-    pub newest: BTreeMap<(Kind, usize), Record>,
+    newest: BTreeMap<(Kind, usize), Record>,
+    /// Of those that say whose they are.
+    told: BTreeMap<(Kind, usize), Record>,
+    unclear: BTreeMap<(Kind, usize), Record>,
 }
 
 impl Known {
     pub fn hear(&mut self, record: &Record) {
         let key = (record.kind, record.id);
-        if self.newest.get(&key).is_none_or(|newest| newest.version <= record.version) {
-            self.newest.insert(key, record.clone());
+        let is_unclear = record.body.as_ref().is_some_and(|body| body.whose == Whose::Unclear);
+        let of_its_kind = if is_unclear { &mut self.unclear } else { &mut self.told };
+        if of_its_kind.get(&key).is_none_or(|newest| newest.version <= record.version) {
+            of_its_kind.insert(key, record.clone());
         }
+        if !is_unclear && self.unclear.get(&key).is_some_and(|unclear| unclear.version <= record.version) {
+            self.unclear.remove(&key);
+        }
+        let told = self.told.get(&key);
+        let unclear = self.unclear.get(&key).filter(|unclear| told.is_none_or(|told| told.version <= unclear.version));
+        let mut newest = unclear.or(told).expect("one was just heard").clone();
+        let is_about_nobody = |record: &Record| record.body.as_ref().is_some_and(|body| body.whose == Whose::Nobody);
+        if let (Some(unclear), Some(body)) = (unclear, &mut newest.body) {
+            // Whoever had it has something unreadable in its place.
+            newest.persons = told.filter(|told| !is_about_nobody(told)).map_or(Vec::new(), |told| told.persons.clone());
+            body.unreadable = true;
+            newest.version = unclear.version;
+        }
+        if is_about_nobody(&newest) {
+            newest.persons = Vec::new();
+        }
+        self.newest.insert(key, newest);
+    }
+
+    /// The records that count, as they came.
+    pub fn records(&self) -> Vec<Record> {
+        self.told.values().chain(self.unclear.values()).cloned().collect()
     }
 
     fn body(&self, kind: Kind, id: usize) -> Option<&Body> {

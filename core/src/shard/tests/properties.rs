@@ -2,11 +2,13 @@
 
 use super::kit::{Line, Rig, World};
 use super::naive::Known;
-use super::world::{self, AUDIENCES, Body, Dice, HOURS, Hour, Kind, Mark, PEOPLE, Record, Says, Shape, What, feed, instant, world};
+use super::world::{self, AUDIENCES, Body, Dice, HOURS, Hour, Kind, Mark, PEOPLE, Record, Says, Shape, What, Whose, feed, instant, world};
 use crate::fhir::Version;
 use crate::gate::{Release, Shown};
 use crate::key::Keys;
-use crate::shard::{Delete, Happening, Input, Reading, Room};
+use crate::shard::{Claim, Happening, Input, Ownership, Reading, Room};
+use crate::time::Instant;
+use smallvec::smallvec;
 use sonic_rs::{JsonContainerTrait, JsonValueTrait};
 use std::collections::BTreeMap;
 
@@ -29,7 +31,13 @@ fn apply(rig: &mut Rig, record: &Record) {
         None => rig.delete_version(now, record.kind.name(), &record.id(), instant(record.version)),
         Some(body) => {
             let reported = rig.apply(now, &record.json(), record.more);
-            assert_eq!(reported, body.unreadable, "I6: what cannot be read is reported, and nothing else is: {record:?}");
+            let unreadable = match body.whose {
+                Whose::Told => body.unreadable,
+                Whose::Unclear => true,
+                // What it says is nobody's.
+                Whose::Nobody => false,
+            };
+            assert_eq!(reported, unreadable, "I6: what cannot be read is reported, and nothing else is: {record:?}");
         }
     }
 }
@@ -177,7 +185,7 @@ fn incremental_is_recomputed(world: &World, shape: Shape, seed: u64) {
         return;
     }
     // Only the newest of each, in any order, all at once.
-    let mut newest: Vec<Record> = known.newest.into_values().collect();
+    let mut newest = known.records();
     dice.shuffle(&mut newest);
     let mut again = Rig::new(world);
     for record in &newest {
@@ -212,7 +220,7 @@ fn hide(dice: &mut Dice, records: &[Record]) -> Vec<Record> {
     let place = PEOPLE.len() + dice.below(records.len() - PEOPLE.len());
     if dice.chance(30) {
         let says = dice.pick(&[Says::DeniesTreat, Says::DeniesMarketing, Says::RedactsRestricted]);
-        let body = Body { mark: Mark::None, unreadable: dice.chance(30), what: What::Consent(says) };
+        let body = Body { mark: Mark::None, unreadable: dice.chance(30), whose: Whose::Told, what: What::Consent(says) };
         let at = records[place].at;
         let persons = vec![dice.below(PEOPLE.len())];
         hidden.insert(place, Record { at, version: at, kind: Kind::Consent, id: 90, persons, body: Some(body), more: false });
@@ -276,14 +284,17 @@ fn in_the_room(world: &World, records: &[Record]) -> Vec<(String, String)> {
         let version = Version(instant(record.version).micros());
         if record.body.is_none() {
             let key = world.key(record.kind.name(), &record.id());
-            room.unshare(key, version, now, &mut out);
-            for (person, delete) in room.deletes(key, version) {
-                room.put(person, now, Input::Delete(Delete { ..delete }), &mut out);
-            }
+            room.unshare(key, Some(version), now, &mut out);
+            hear(&mut room, now, Ownership::Delete { resource: key, version: Some(version), stamp: now }, false, &mut out);
             continue;
         }
         match world.read(&record.json(), now).expect("readable") {
             Reading::Unread => panic!("read by this world"),
+            Reading::Nobody { key, version, .. } => {
+                let claim = Claim { resource: key, version, stamp: now, persons: smallvec![] };
+                hear(&mut room, now, Ownership::Claim(claim), record.more, &mut out);
+            }
+            Reading::Unclear { unclear, .. } => hear(&mut room, now, Ownership::Unclear(unclear), record.more, &mut out),
             Reading::Shared { key, shared, .. } => room.share(key, shared, now, &mut out),
             Reading::About { persons, mut put, .. } => {
                 put.more = record.more;
@@ -300,6 +311,12 @@ fn in_the_room(world: &World, records: &[Record]) -> Vec<(String, String)> {
         .collect();
     lines.sort_by(|a, b| a.0.cmp(&b.0));
     lines
+}
+
+fn hear(room: &mut Room, now: Instant, heard: Ownership, more: bool, out: &mut Vec<Happening>) {
+    for (person, input) in room.owners(heard) {
+        room.put(person, now, input.with_more(more), out);
+    }
 }
 
 fn in_the_rig(world: &World, records: &[Record]) -> Vec<(String, String)> {

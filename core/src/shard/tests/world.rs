@@ -101,7 +101,18 @@ pub struct Body {
     pub mark: Mark,
     /// An element that definitions read stands twice.
     pub unreadable: bool,
+    pub whose: Whose,
     pub what: What,
+}
+
+/// How the record says whom it is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Whose {
+    Told,
+    /// No subject.
+    Nobody,
+    /// By an identifier that leads nowhere.
+    Unclear,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -190,7 +201,10 @@ impl Record {
         let id = self.id();
         let whom: Vec<&str> = self.persons.iter().map(|person| PEOPLE[*person]).collect();
         let twice = |element: &str| if body.unreadable { format!(r#","{element}":"x","{element}":"y""#) } else { String::new() };
-        let about = |rest: String| about(self.kind.name(), &id, &whom, &format!("{meta}{rest}"));
+        let about = |rest: String| {
+            let text = about(self.kind.name(), &id, &whom, &format!("{meta}{rest}"));
+            body.whose.told_in(text)
+        };
         match &body.what {
             What::Patient { female, email, birth, dead, replaced_by, replaces } => {
                 let link =
@@ -243,9 +257,24 @@ impl Record {
                     Says::RedactsRestricted => format!(r#""type":"deny",{restricted}"#),
                 };
                 let status = if *says == Says::Inactive { "inactive" } else { "active" };
-                consent(&id, whom[0], status, &provision, &format!("{meta}{}", twice("status")))
+                body.whose.told_in(consent(&id, whom[0], status, &provision, &format!("{meta}{}", twice("status"))))
             }
         }
+    }
+}
+
+impl Whose {
+    /// Takes the persons out of a text of the kit.
+    fn told_in(self, mut text: String) -> String {
+        let unclear = match self {
+            Whose::Told => return text,
+            Whose::Nobody => r#"{"display":"a ward"}"#,
+            Whose::Unclear => r#"{"identifier":{"value":"x"}}"#,
+        };
+        for name in PEOPLE {
+            text = text.replace(&format!(r#"{{"reference":"Patient/{name}"}}"#), unclear);
+        }
+        if self == Whose::Nobody { text.replace(r#""subject":"#, r#""note":"#) } else { text }
     }
 }
 
@@ -363,7 +392,13 @@ fn body(dice: &mut Dice, kind: Kind, person: usize, now: Hour, shape: Shape) -> 
     };
     let mark = if dice.chance(25) { dice.pick(&[Mark::Hiv, Mark::Restricted]) } else { Mark::None };
     let mark = if kind == Kind::Consent { Mark::None } else { mark };
-    Body { mark, unreadable: dice.chance(6), what }
+    let whose = match (kind, dice.below(20)) {
+        (Kind::Medication, _) => Whose::Told,
+        (Kind::Procedure | Kind::Observation | Kind::Encounter | Kind::Request, 0) => Whose::Nobody,
+        (_, 1) => Whose::Unclear,
+        _ => Whose::Told,
+    };
+    Body { mark, unreadable: dice.chance(6), whose, what }
 }
 
 fn patient_body(dice: &mut Dice, person: usize, shape: Shape) -> Body {
@@ -373,5 +408,5 @@ fn patient_body(dice: &mut Dice, person: usize, shape: Shape) -> Body {
     let dead = dice.chance(4).then(|| dice.below(HOURS as usize) as Hour);
     let birth = dice.pick(&["1976-02-29", "1970-06-01", "2010-01-01", "1976-03-15"]);
     let what = What::Patient { female: dice.chance(80), email: dice.chance(75), birth, dead, replaced_by, replaces };
-    Body { mark: Mark::None, unreadable: false, what }
+    Body { mark: Mark::None, unreadable: false, whose: Whose::Told, what }
 }
