@@ -50,6 +50,29 @@ impl<'b> BundleLinks<'b> {
         links
     }
 
+    /// From what was resolved before, with its Bundle at hand: text, type and id of each reference.
+    pub fn resolved(list: &'b [(&'b str, &'b str, &'b str)]) -> BundleLinks<'b> {
+        let one = |(text, kind, id): &(&'b str, &'b str, &'b str)| (*text, Found::One(Reference { kind, id }));
+        BundleLinks { by_url: list.iter().map(one).collect(), by_condition: HashMap::new() }
+    }
+
+    /// The references of one resource that only this Bundle can resolve, as text, type and id.
+    pub fn needed_by<'t>(&'t self, bytes: &'t [u8]) -> Vec<(&'t str, &'t str, &'t str)> {
+        let mut needed: Vec<(&str, &str, &str)> = Vec::new();
+        for at in memchr::memmem::find_iter(bytes, b"\"reference\"") {
+            let rest = bytes[at + 11..].trim_ascii_start().strip_prefix(b":").map(<[u8]>::trim_ascii_start);
+            let Some(rest) = rest.and_then(|rest| rest.strip_prefix(b"\"")) else { continue };
+            // A text with escapes is not found in the Bundle either.
+            let Some(Ok(text)) = memchr::memchr(b'"', rest).map(|end| std::str::from_utf8(&rest[..end])) else { continue };
+            let literal = matches!(target(text), Target::Resource(_)) && !self.by_url.contains_key(text);
+            if literal || needed.iter().any(|(known, ..)| *known == text) {
+                continue;
+            }
+            needed.extend(self.resolve(text).map(|to| (text, to.kind, to.id)));
+        }
+        needed
+    }
+
     /// Type and id of what `text` points to. A literal reference needs no Bundle. `None`: it points outside, to two, or nowhere.
     pub fn resolve<'t>(&'t self, text: &'t str) -> Option<Reference<'t>> {
         if let Some(found) = self.by_url.get(text) {

@@ -6,6 +6,7 @@ use crate::fhir::patient::PatientFacts;
 use crate::fhir::{Version, Versions};
 use crate::key::{Person, ResourceKey};
 use crate::time::Instant;
+use serde::{Deserialize, Serialize};
 
 use super::merge::Message;
 
@@ -45,7 +46,7 @@ pub struct Baseline {
 }
 
 /// A source of consents has proved that it delivered all it had up to an instant.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Watermark {
     pub source: String,
     pub complete_to: Instant,
@@ -77,7 +78,7 @@ pub struct Content {
 }
 
 /// The resource is gone: deleted, or moved to another person.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub struct Delete {
     pub key: ResourceKey,
     pub version: Version,
@@ -89,7 +90,7 @@ pub struct Delete {
 /// It takes the older one's place as what cannot be read: evidence that is possible and never sure, a consent that
 /// denies. Were the older one only taken away, an old denial would vanish because something broken came (I9, I11); were it
 /// left, an old permit would stay.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Unclear {
     pub key: ResourceKey,
     pub version: Version,
@@ -99,7 +100,7 @@ pub struct Unclear {
 }
 
 /// What the CRM reports of a contact or member.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Preference {
     /// A key of the policy's `recipients`; `None`: whoever contacts the person.
     pub recipient: Option<String>,

@@ -26,7 +26,7 @@ pub use merge::{HandOver, Message, Parts};
 pub use outcome::{Claim, Fact, Step, Told};
 pub use owners::{Owner, Ownership};
 pub use partition::{Broadcast, Partition, Shared};
-pub use read::{Origin, Reading};
+pub use read::{Origin, Reading, Route};
 pub use release::Setting;
 pub use replay::{Arrival, What, replay};
 pub use room::{Happening, Room};

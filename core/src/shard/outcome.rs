@@ -6,6 +6,7 @@ use crate::fhir::Version;
 use crate::gate::Event;
 use crate::key::{Person, ResourceKey};
 use crate::time::Instant;
+use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
 
 #[derive(Default)]
@@ -27,7 +28,7 @@ pub struct Told {
 }
 
 /// A shard accepted a resource first, or saw its set of persons change; or, where versions are ordered by id, accepted one.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Claim {
     pub resource: ResourceKey,
     pub version: Version,

@@ -26,7 +26,7 @@ pub struct Owner {
 }
 
 /// What an owner hears.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Ownership {
     /// Without persons: the version is about nobody.
     Claim(Claim),

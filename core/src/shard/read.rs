@@ -254,6 +254,63 @@ impl Origin<'_> {
     }
 }
 
+/// Where a resource belongs, before anything of it is kept: what a source has to know.
+pub enum Route {
+    /// Nothing here reads this type.
+    Unread,
+    /// Every partition reads it.
+    Everyone { kind: String, key: ResourceKey, version: Option<Version> },
+    Persons { kind: String, key: ResourceKey, version: Option<Version>, persons: SmallVec<[Person; 1]> },
+    /// About nobody: its owners are told.
+    Nobody { key: ResourceKey, version: Option<Version> },
+    /// Whose it is cannot be told: its owners are told, and it goes to quarantine.
+    Unclear { kind: String, key: ResourceKey, version: Option<Version>, why: Unreadable },
+    /// It cannot be told which resource it is, or which version: it goes to quarantine.
+    Unreadable(Unreadable),
+}
+
+impl Origin<'_> {
+    /// `version` in what it returns: `None` where the landing stamp is to stand in for it.
+    pub fn route(&self, body: &[u8], given_id: Option<&str>, links: Option<&BundleLinks>) -> Route {
+        let stamped = |version: Version| (version != STAMP).then_some(version);
+        // Whatever cannot be told at a glance is told as the shard would tell it.
+        let slowly = || match self.read(body, given_id, links, Instant::from_micros(STAMP.0)) {
+            Ok(Reading::Unread) => Route::Unread,
+            Ok(Reading::Nobody { key, version, .. }) => Route::Nobody { key, version: stamped(version) },
+            Ok(Reading::Unclear { unclear: Unclear { key, version, kind, .. }, unreadable, .. }) => {
+                Route::Unclear { kind: kind.into(), key, version: stamped(version), why: unreadable }
+            }
+            Ok(Reading::Shared { key, shared, .. }) => {
+                Route::Everyone { kind: String::new(), key, version: stamped(shared.version) }
+            }
+            Ok(Reading::About { persons, put, .. }) => {
+                let persons = persons.iter().map(|(person, _)| *person).collect();
+                Route::Persons { kind: String::new(), key: put.key, version: stamped(put.version), persons }
+            }
+            Err(why) => Route::Unreadable(why),
+        };
+        let Ok(peek) = fhir::peek(body) else { return slowly() };
+        if !self.definitions.reads(&peek.kind) {
+            return Route::Unread;
+        }
+        let id = peek.id.as_deref().or(given_id);
+        let version = self.versions.of_put(peek.last_updated, peek.version_id.as_deref(), Instant::from_micros(STAMP.0));
+        let (Some(id), Ok(version), None) = (id, version, &peek.meta_unreadable) else { return slowly() };
+        let (kind, key, version) = (peek.kind.to_string(), self.keys.resource(self.namespace, &peek.kind, id), stamped(version));
+        if BROADCAST.contains(&peek.kind.as_ref()) {
+            return Route::Everyone { kind, key, version };
+        }
+        match self.persons(&peek, id, links) {
+            Ok(persons) if persons.is_empty() => Route::Nobody { key, version },
+            Ok(persons) => Route::Persons { kind, key, version, persons: persons.into_iter().map(|(person, _)| person).collect() },
+            Err(why) => Route::Unclear { kind, key, version, why },
+        }
+    }
+}
+
+/// No version that anything has: it stands where the landing stamp is not known yet.
+const STAMP: Version = Version(i64::MIN + 1);
+
 /// In place of what could not be read: evidence that is possible and never sure, a patient who is not known to live, a
 /// consent that closes the gate.
 pub(super) fn stand_in(definitions: &Definitions, kind: &str) -> Content {

@@ -1,0 +1,121 @@
+//! What commands and pages read: events of an audience, disclosures, quarantine, definitions.
+//!
+//! In: a topic and an offset or a key. Out: outputs in order, a bounded number at a time; news of more.
+//! Never here: a record of landing or a member's state.
+
+use super::layout::{decode_output, newest_key, offset_at, output_key, stream, topic_of};
+use super::queue::Job;
+use super::{Embedded, error};
+use crate::log::{Bytes, Commit, LogError, OutTopic, Output, Outputs, Stored};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+impl Embedded {
+    /// Names of all audiences that ever had an event, in order.
+    pub fn audiences(&self) -> Result<Vec<Box<str>>, LogError> {
+        let mut names = Vec::new();
+        for guard in self.shared().spaces.meta.prefix([2]) {
+            let key = guard.key().map_err(|e| error(&self.shared().directory, &e))?;
+            if let OutTopic::Audience(name) = topic_of(&key)? {
+                names.push(name);
+            }
+        }
+        names.sort();
+        Ok(names)
+    }
+
+    /// Up to `max` outputs of a topic from an offset on. Pruned ones are not there; `next` is where to go on.
+    pub fn outputs(&self, topic: &OutTopic, from: u64, max: usize) -> Result<Outputs, LogError> {
+        let shared = self.shared();
+        let stream = stream(topic);
+        let mut found = Outputs { list: Vec::new(), next: from };
+        for guard in shared.spaces.outputs.range(output_key(&stream, from)..=output_key(&stream, u64::MAX)).take(max) {
+            let (key, value) = guard.into_inner().map_err(|e| error(&shared.directory, &e))?;
+            let offset = offset_at(&key, stream.len(), "outputs")?;
+            found.list.push(decode_output(offset, &value)?);
+            found.next = offset + 1;
+        }
+        Ok(found)
+    }
+
+    /// As `outputs`, but waits at most `wait` for the first.
+    pub fn follow(&self, topic: &OutTopic, from: u64, max: usize, wait: Duration) -> Result<Outputs, LogError> {
+        let until = Instant::now() + wait;
+        loop {
+            let seen = self.shared().outputs.seen();
+            let found = self.outputs(topic, from, max)?;
+            let left = until.saturating_duration_since(Instant::now());
+            if !found.list.is_empty() || left.is_zero() {
+                return Ok(found);
+            }
+            self.shared().outputs.wait(seen, left);
+        }
+    }
+
+    /// The newest output under a key: an audience's state of a member, or what stands in quarantine.
+    pub fn newest(&self, topic: &OutTopic, key: &[u8]) -> Result<Option<Stored>, LogError> {
+        let shared = self.shared();
+        let stream = stream(topic);
+        // One moment for both reads: a commit or a prune may come between them.
+        let moment = shared.database.snapshot();
+        use fjall::Readable;
+        let failed = |e| error(&shared.directory, &e);
+        let Some(offset) = moment.get(&shared.spaces.newest, newest_key(&stream, key)).map_err(failed)? else { return Ok(None) };
+        let offset = offset_at(&offset, 0, "newest")?;
+        let stored = moment.get(&shared.spaces.outputs, output_key(&stream, offset)).map_err(failed)?;
+        stored.map(|bytes| decode_output(offset, &bytes)).transpose()
+    }
+
+    /// Takes one out of quarantine. Nothing happens where there is none.
+    pub fn remove_quarantined(&self, key: &[u8]) -> Result<(), LogError> {
+        let output = Output { topic: OutTopic::Quarantine, key: key.to_vec(), headers: Vec::new(), value: None };
+        output.check()?;
+        let commit = Box::new(Commit { outputs: vec![output], ..Commit::default() });
+        self.ask(|reply| Job::Commit { session: None, commit, compaction: Default::default(), reply })
+    }
+
+    /// Keeps content under its hash, or with `None` forgets it. Durable when it returns.
+    pub fn define(&self, hash: &[u8], content: Option<Vec<u8>>) -> Result<(), LogError> {
+        let hash = hash.to_vec();
+        if hash.is_empty() || hash.len() > crate::log::KEY_BYTES_MAX {
+            return Err(LogError::refused("definitions", "the hash of a definition has no length that fits"));
+        }
+        self.ask(|reply| Job::Define { hash, content, reply })
+    }
+
+    pub fn definition(&self, hash: &[u8]) -> Result<Option<Bytes>, LogError> {
+        self.shared().spaces.definitions.get(hash).map_err(|e| error(&self.shared().directory, &e))
+    }
+
+    /// The hashes of all definitions kept, in their order.
+    pub fn definitions(&self) -> Result<Vec<Bytes>, LogError> {
+        let all = self.shared().spaces.definitions.iter();
+        all.map(|guard| guard.key().map_err(|e| error(&self.shared().directory, &e))).collect()
+    }
+}
+
+/// Tells readers that something new is there.
+#[derive(Default)]
+pub struct News {
+    count: Mutex<u64>,
+    told: Condvar,
+}
+
+impl News {
+    fn lock(&self) -> MutexGuard<'_, u64> {
+        self.count.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub fn bump(&self) {
+        *self.lock() += 1;
+        self.told.notify_all();
+    }
+
+    fn seen(&self) -> u64 {
+        *self.lock()
+    }
+
+    fn wait(&self, seen: u64, wait: Duration) {
+        drop(self.told.wait_timeout_while(self.lock(), wait, |count| *count == seen));
+    }
+}
