@@ -1,9 +1,11 @@
 //! Where records come from.
 //!
-//! In: files. Out: records with their place: a file and a line.
-//! Never here: what a record means.
+//! In: files, requests. Out: records with their place (a file and a line); entries for landing.
+//! Never here: what a record brings about.
 
 pub mod file;
+pub mod intake;
+pub mod landing;
 mod lines;
 
 pub use file::{Block, Blocks, Limits, Progress, Record, Refused, Why};

@@ -1,0 +1,223 @@
+//! What a landing or owners record says, as bytes: keys, values, and the inputs that they stand for.
+//!
+//! In: inputs to be appended, records as read. Out: entries; the same inputs again.
+//! Never here: what an input brings about, or a record that is skipped because it cannot be read.
+
+use crate::log::{Entry, Headers, Kind, Place, Record};
+use footbridge_core::fhir::Version;
+use footbridge_core::key::{self, Person, ResourceKey};
+use footbridge_core::shard::{Input, Message, Ownership, Preference, Unclear};
+use footbridge_core::time::Instant;
+use serde::{Deserialize, Serialize};
+
+/// A resource as its source sent it, with what only its Bundle knew.
+#[derive(Serialize, Deserialize)]
+pub struct Envelope<'a> {
+    /// What its Bundle calls it where it has no id of its own.
+    pub given_id: Option<&'a str>,
+    /// References that its Bundle resolves: text, type, id.
+    #[serde(borrow)]
+    pub links: Vec<(&'a str, &'a str, &'a str)>,
+    pub body: &'a [u8],
+}
+
+/// What the owners of a resource hear.
+#[derive(Serialize, Deserialize)]
+pub enum Note {
+    /// From a shard.
+    Shard(Ownership),
+    /// From a source: the version that made it, `None` where the stamp is its version, and whether versions are ordered by id,
+    /// where a delete without one beats what was stamped before it.
+    Deleted { resource: ResourceKey, version: Option<Version>, by_id: bool },
+    Nobody { resource: ResourceKey, version: Option<Version> },
+    Unclear { resource: ResourceKey, version: Option<Version>, kind: String },
+}
+
+impl Note {
+    pub fn stamped(self, stamp: Instant) -> Ownership {
+        let or_stamp = |version: Option<Version>| version.unwrap_or(Version(stamp.micros()));
+        match self {
+            Note::Shard(ownership) => ownership,
+            Note::Deleted { resource, version: None, by_id: true } => Ownership::Delete { resource, version: None, stamp },
+            Note::Deleted { resource, version, .. } => Ownership::Delete { resource, version: Some(or_stamp(version)), stamp },
+            Note::Nobody { resource, version } => Ownership::Claim(footbridge_core::shard::Claim {
+                resource,
+                version: or_stamp(version),
+                stamp,
+                persons: smallvec::SmallVec::new(),
+            }),
+            Note::Unclear { resource, version, kind } => {
+                Ownership::Unclear(Unclear { key: resource, version: or_stamp(version), kind: kind.into(), more: false })
+            }
+        }
+    }
+}
+
+/// What one person, or a whole partition, hears from elsewhere than a resource.
+#[derive(Serialize, Deserialize)]
+pub enum Told {
+    Delete(footbridge_core::shard::Delete),
+    Unclear(Unclear),
+    Message(Box<Message>),
+    Preference(Preference),
+    Erase,
+}
+
+impl Told {
+    pub fn of(input: Input) -> Option<Told> {
+        match input {
+            Input::Delete(delete) => Some(Told::Delete(delete)),
+            Input::Unclear(unclear) => Some(Told::Unclear(unclear)),
+            Input::Message(message) => Some(Told::Message(message)),
+            Input::Preference(preference) => Some(Told::Preference(preference)),
+            Input::Erase => Some(Told::Erase),
+            // A resource travels as its own bytes; the other two are no records of a person.
+            Input::Put(_) | Input::Review | Input::Tick => None,
+        }
+    }
+
+    pub fn input(self, more: bool) -> Input {
+        match self {
+            Told::Delete(delete) => Input::Delete(delete).with_more(more),
+            Told::Unclear(unclear) => Input::Unclear(unclear).with_more(more),
+            Told::Message(message) => Input::Message(message),
+            Told::Preference(preference) => Input::Preference(preference),
+            Told::Erase => Input::Erase,
+        }
+    }
+
+    const fn kind(&self) -> Kind {
+        match self {
+            Told::Delete(_) | Told::Unclear(_) => Kind::Delete,
+            Told::Message(_) => Kind::Message,
+            Told::Preference(_) => Kind::Preference,
+            Told::Erase => Kind::Erase,
+        }
+    }
+}
+
+/// Stands in keys for records that are nobody's: broadcast resources, and what could not be read.
+pub const NOBODY: Person = Person::from_bytes([0; 16]);
+
+/// Where things lie.
+#[derive(Debug, Clone, Copy)]
+pub struct Partitions(pub u16);
+
+impl Partitions {
+    pub fn of(self, person: &Person) -> Place {
+        Place::landing(key::partition(person, u32::from(self.0)) as u16)
+    }
+
+    pub fn owners_of(self, resource: ResourceKey) -> Place {
+        Place::owners((resource.as_u64() % u64::from(self.0.max(1))) as u16)
+    }
+
+    pub fn all(self) -> impl Iterator<Item = Place> {
+        (0..self.0).map(Place::landing)
+    }
+}
+
+fn headers(kind: Kind, resource_type: &str, version: Option<Version>, more: bool, source: &str) -> Headers {
+    Headers { kind, resource_type: resource_type.into(), version: version.map_or(0, |version| version.0), more, source: source.into() }
+}
+
+fn encode<T: Serialize>(value: &T) -> Vec<u8> {
+    postcard::to_stdvec(value).expect("plain data")
+}
+
+/// `person/resource/version`: without a version of its own the next record of the resource takes its place.
+fn resource_key(person: Person, resource: ResourceKey, version: Option<Version>) -> Vec<u8> {
+    let mut key = Vec::with_capacity(32);
+    key.extend(person.as_bytes());
+    key.extend(resource.as_u64().to_be_bytes());
+    key.extend(version.map_or(0, |version| version.0).to_be_bytes());
+    key
+}
+
+pub struct Resource<'a> {
+    pub place: Place,
+    pub person: Person,
+    pub key: ResourceKey,
+    pub version: Option<Version>,
+    pub kind: &'a str,
+    pub source: &'a str,
+    pub envelope: &'a Envelope<'a>,
+}
+
+pub fn put(resource: &Resource) -> Entry {
+    let Resource { place, person, key, version, kind, source, envelope } = *resource;
+    Entry { place, key: resource_key(person, key, version), headers: headers(Kind::Put, kind, version, false, source), value: encode(envelope) }
+}
+
+/// A record that nobody could read: the shard reads it once more, and puts it into quarantine with its position.
+/// `number` keeps several of one append apart.
+pub fn unreadable(place: Place, number: u64, source: &str, envelope: &Envelope) -> Entry {
+    let version = Some(Version(number.cast_signed()));
+    let key = resource_key(NOBODY, ResourceKey::from_u64(number), version);
+    Entry { place, key, headers: headers(Kind::Put, "", version, false, source), value: encode(envelope) }
+}
+
+/// `number` keeps apart what one commit or append sends to one person.
+pub fn told(place: Place, person: Person, told: &Told, number: u64, source: &str) -> Entry {
+    let resource = match told {
+        Told::Delete(delete) => delete.key,
+        Told::Unclear(unclear) => unclear.key,
+        Told::Message(_) | Told::Preference(_) | Told::Erase => ResourceKey::from_u64(number),
+    };
+    let mut key = resource_key(person, resource, Some(Version(number.cast_signed())));
+    // Of another kind than a resource's own records.
+    key.push(told.kind() as u8);
+    Entry { place, key, headers: headers(told.kind(), "", None, false, source), value: encode(told) }
+}
+
+/// To the owners. The key begins with the resource; `number` keeps claims apart until they are worked off.
+pub fn note(place: Place, resource: ResourceKey, note: &Note, number: u64, source: &str) -> Entry {
+    let mut key = Vec::with_capacity(16);
+    key.extend(resource.as_u64().to_be_bytes());
+    key.extend(number.to_be_bytes());
+    Entry { place, key, headers: headers(Kind::Claim, "", None, false, source), value: encode(note) }
+}
+
+/// For a whole partition: `kind/source`, so that the newest stands for all.
+pub fn control(place: Place, kind: Kind, source: &str, value: Vec<u8>) -> Entry {
+    let mut key = vec![kind as u8];
+    key.extend(source.as_bytes());
+    Entry { place, key, headers: headers(kind, "", None, false, source), value }
+}
+
+pub fn watermark(place: Place, source: &str, complete_to: Instant) -> Entry {
+    control(place, Kind::Watermark, source, complete_to.micros().to_be_bytes().to_vec())
+}
+
+/// A value that this version of the program cannot read.
+#[derive(Debug)]
+pub struct Damaged;
+
+pub fn envelope(record: &Record) -> Result<Envelope<'_>, Damaged> {
+    postcard::from_bytes(record.value()).map_err(|_| Damaged)
+}
+
+pub fn told_of(record: &Record) -> Result<Told, Damaged> {
+    postcard::from_bytes(record.value()).map_err(|_| Damaged)
+}
+
+pub fn note_of(record: &Record) -> Result<Note, Damaged> {
+    postcard::from_bytes(record.value()).map_err(|_| Damaged)
+}
+
+pub fn complete_to(record: &Record) -> Result<Instant, Damaged> {
+    let micros = record.value().try_into().map_err(|_| Damaged)?;
+    Ok(Instant::from_micros(i64::from_be_bytes(micros)))
+}
+
+/// Whose the record is.
+pub fn person(record: &Record) -> Result<Person, Damaged> {
+    let bytes = record.key().first_chunk::<16>().ok_or(Damaged)?;
+    Ok(Person::from_bytes(*bytes))
+}
+
+/// The resource that the record's key names.
+pub fn resource(record: &Record) -> Result<ResourceKey, Damaged> {
+    let bytes = record.key().get(16..24).and_then(|bytes| bytes.try_into().ok()).ok_or(Damaged)?;
+    Ok(ResourceKey::from_u64(u64::from_be_bytes(bytes)))
+}
