@@ -59,6 +59,23 @@ impl<'a> Structured<'a> {
     }
 }
 
+impl Structured<'_> {
+    /// The attributes as Kafka's binary mode carries them, beside `data` as the value (CloudEvents Kafka binding 3.2).
+    pub fn headers(self) -> Vec<(&'static str, String)> {
+        vec![
+            ("ce_specversion", self.specversion.to_owned()),
+            ("ce_id", self.id),
+            ("ce_source", self.source.to_owned()),
+            ("ce_type", self.r#type.to_owned()),
+            ("ce_time", self.time),
+            ("ce_subject", self.subject.to_owned()),
+            ("ce_dataschema", self.dataschema.to_owned()),
+            ("content-type", self.datacontenttype.to_owned()),
+            ("traceparent", self.traceparent),
+        ]
+    }
+}
+
 impl Event {
     /// One and the same for one member, audience and seq, however often it is sent.
     pub fn id(&self) -> String {

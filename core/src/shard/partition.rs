@@ -2,6 +2,7 @@
 
 use super::{Baseline, Watermark};
 use crate::audience::{Marks, RemoteId};
+use crate::consent::Labels;
 use crate::fhir::Version;
 use crate::key::ResourceKey;
 use crate::time::{Instant, Span};
@@ -45,6 +46,21 @@ impl Broadcast {
         let Some(shared) = self.resources.get_mut(&key).filter(beaten) else { return false };
         shared.version = version.unwrap_or(shared.version);
         !std::mem::replace(&mut shared.deleted, true)
+    }
+
+    /// Remembers the delete of a resource that never came: a late older version stays out, and what it carried is not known.
+    pub fn bury(&mut self, key: ResourceKey, version: Version, stamp: Instant) {
+        let marks = Marks { labels: Labels::unknown(), sensitive: false };
+        self.resources.entry(key).or_insert(Shared { version, stamp, marks, answers: Vec::new(), deleted: true });
+    }
+
+    pub fn get(&self, key: ResourceKey) -> Option<&Shared> {
+        self.resources.get(&key)
+    }
+
+    /// As it was kept.
+    pub fn restore(&mut self, key: ResourceKey, shared: Shared) {
+        self.resources.insert(key, shared);
     }
 
     /// What the resource answers; `Unknown` where it, or the reference, is not on file.

@@ -1,0 +1,372 @@
+//! A shard: the members of one landing partition, and the order in which things happen to them.
+//!
+//! In: landing records, the end of the log, slices of time to work in. Out: what is staged for the next commit.
+//! Never here: a clock of its own; `now` moves with the stamps of records only.
+
+use super::members::{Members, head_of};
+use super::position::{self, Position};
+use super::timers::Timers;
+use super::{Bridge, Stage, outputs};
+use crate::log::{Kind, Log, LogError, Place, Record, StateChange};
+use crate::source::landing::{self, Note, Told};
+use footbridge_core::audience::Evidence;
+use footbridge_core::fhir::{self, BundleLinks, Unreadable};
+use footbridge_core::key::{Person, ResourceKey, Spread};
+use footbridge_core::shard::{
+    Baseline, Broadcast, Fact, Input, Moment, Origin, Ownership, Reading, Setting, Shared, Watermark, step,
+};
+use footbridge_core::time::Instant;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+pub struct Shard {
+    place: Place,
+    position: Position,
+    /// The next offset to be read.
+    next: u64,
+    members: Members,
+    timers: Timers,
+    /// Members with an open group: the next tick ends it.
+    open: BTreeSet<Person>,
+    /// Members for whom something is true that may not be told yet.
+    waiting: BTreeSet<Person>,
+    /// Members to be compared again, for what they waited for has come.
+    reviews: BTreeSet<Person>,
+    broadcast: Broadcast,
+    /// Who refers to a broadcast resource.
+    referring: HashMap<ResourceKey, BTreeSet<Person>, Spread>,
+    state: Vec<StateChange>,
+    /// By audience.
+    silent: Vec<bool>,
+    fresh_until: Instant,
+    /// All records have been read.
+    drained: bool,
+    /// A tick is on its way.
+    tick_sent: bool,
+    moved: bool,
+    pub facts: BTreeMap<&'static str, u64>,
+}
+
+const BROADCAST: u8 = b'b';
+const REFERRING: u8 = b'r';
+const HOLD: u8 = b'h';
+
+impl Shard {
+    /// As the log kept it.
+    pub fn restore(bridge: &Bridge, log: &impl Log, place: Place, next: u64) -> Result<Shard, LogError> {
+        let position = match log.get(place, position::KEY)? {
+            Some(bytes) => Position::decode(place, &bytes)?,
+            None => Position::default(),
+        };
+        let mut shard = Shard {
+            place,
+            next,
+            members: Members::new(place, bridge.settings.members_max),
+            timers: Timers::default(),
+            open: BTreeSet::new(),
+            waiting: BTreeSet::new(),
+            reviews: BTreeSet::new(),
+            broadcast: Broadcast::default(),
+            referring: HashMap::default(),
+            state: Vec::new(),
+            silent: Vec::new(),
+            fresh_until: Instant::END,
+            drained: false,
+            tick_sent: false,
+            moved: false,
+            facts: BTreeMap::new(),
+            position,
+        };
+        Members::heads(log, place, &mut |person, head| {
+            shard.timers.set(person, head.due);
+            if head.open {
+                shard.open.insert(person);
+            }
+            if head.waits {
+                shard.waiting.insert(person);
+            }
+        })?;
+        shard.timers.restore(shard.position.reached.clone());
+        let mut broken = false;
+        log.scan(place, &[BROADCAST], &mut |key, value| {
+            let key = key.get(1..9).and_then(|bytes| bytes.try_into().ok()).map(u64::from_be_bytes);
+            match (key, postcard::from_bytes::<Shared>(value)) {
+                (Some(key), Ok(shared)) => shard.broadcast.restore(ResourceKey::from_u64(key), shared),
+                _ => broken = true,
+            }
+        })?;
+        log.scan(place, &[REFERRING], &mut |key, _| {
+            let resource = key.get(1..9).and_then(|bytes| bytes.try_into().ok()).map(u64::from_be_bytes);
+            let person = key.get(9..25).and_then(|bytes| bytes.try_into().ok()).map(Person::from_bytes);
+            match (resource, person) {
+                (Some(resource), Some(person)) => _ = shard.referring.entry(ResourceKey::from_u64(resource)).or_default().insert(person),
+                _ => broken = true,
+            }
+        })?;
+        if broken {
+            return Err(LogError::damaged(place, "what the partition shares cannot be read"));
+        }
+        shard.listen(bridge);
+        // What waited for the end of a hold that is over is looked at again; looking twice tells nothing twice.
+        shard.reviews = shard.waiting.clone();
+        Ok(shard)
+    }
+
+    /// Works out anew what baselines and watermarks allow.
+    fn listen(&mut self, bridge: &Bridge) {
+        let marked = bridge.feeds.iter().filter(|feed| feed.marked).map(|feed| feed.name.as_str());
+        let silent = self.position.heard.is_silent(marked);
+        self.silent = vec![silent; bridge.definitions.catalogue.audiences.len()];
+        let proves = bridge.feeds.iter().filter(|feed| feed.proves).map(|feed| feed.name.as_str());
+        self.fresh_until = self.position.heard.fresh_until(proves, bridge.definitions.policy.feed.stale_after);
+    }
+
+    pub fn place(&self) -> Place {
+        self.place
+    }
+
+    pub fn next(&self) -> u64 {
+        self.next
+    }
+
+    pub fn holds(&self) -> bool {
+        self.position.hold_from.is_some()
+    }
+
+    pub fn is_silent(&self) -> bool {
+        self.silent.iter().any(|silent| *silent)
+    }
+
+    /// When time alone may change something next; [`Instant::BEGIN`] where a tick is wanted at once.
+    pub fn due(&self) -> Instant {
+        if self.open.is_empty() { self.timers.next() } else { Instant::BEGIN }
+    }
+
+    /// One record. `clock`: the instance's, only to tell a backlog from the present.
+    pub fn apply(&mut self, bridge: &Bridge, log: &impl Log, record: &Record, clock: Instant, stage: &mut Stage) -> Result<(), LogError> {
+        self.next = record.offset + 1;
+        self.drained = false;
+        self.moved = true;
+        if self.position.hold_from.is_none() && clock.since(record.stamp) > bridge.settings.hold_after {
+            self.position.hold_from = Some(record.offset);
+            // What the hold's end would have told by now is told at this one's end.
+            self.reviews.clear();
+        }
+        self.position.now = self.position.now.max(record.stamp);
+        self.timers.reach(self.position.now);
+        match record.kind {
+            Kind::Put => self.put(bridge, log, record, stage)?,
+            Kind::Delete | Kind::Message | Kind::Preference | Kind::Erase => {
+                let (Ok(told), Ok(person)) = (landing::told_of(record), landing::person(record)) else {
+                    return Err(self.damaged(record));
+                };
+                self.tell(bridge, log, person, told.input(record.more), stage)?;
+            }
+            Kind::Claim => self.shared_deleted(bridge, log, record, stage)?,
+            Kind::Baseline => {
+                self.position.heard.baseline(Baseline { source: record.source().to_owned() });
+                self.heard(bridge);
+            }
+            Kind::Watermark => {
+                let Ok(complete_to) = landing::complete_to(record) else { return Err(self.damaged(record)) };
+                self.position.heard.watermark(Watermark { source: record.source().to_owned(), complete_to });
+                self.heard(bridge);
+            }
+            Kind::Tick => {
+                self.tick_sent = false;
+                for person in std::mem::take(&mut self.open) {
+                    self.tell(bridge, log, person, Input::Tick, stage)?;
+                }
+            }
+            Kind::Retry | Kind::Prepare | Kind::Adopt => return Err(self.damaged(record)),
+        }
+        Ok(())
+    }
+
+    fn damaged(&self, record: &Record) -> LogError {
+        LogError::damaged(self.place, format!("the record at offset {} cannot be read", record.offset))
+    }
+
+    fn heard(&mut self, bridge: &Bridge) {
+        self.listen(bridge);
+        self.reviews.extend(&self.waiting);
+    }
+
+    fn put(&mut self, bridge: &Bridge, log: &impl Log, record: &Record, stage: &mut Stage) -> Result<(), LogError> {
+        let Ok(envelope) = landing::envelope(record) else { return Err(self.damaged(record)) };
+        let Some(feed) = bridge.feeds.iter().find(|feed| feed.name == record.source()) else {
+            let why = Unreadable::Element { path: "source", why: "is not in the configuration any more" };
+            outputs::quarantined(record, &why, &mut stage.outputs);
+            return Ok(());
+        };
+        let (definitions, keys) = (&bridge.definitions, &bridge.keys);
+        let origin = Origin { definitions, keys, namespace: &feed.namespace, versions: feed.versions };
+        let links = (!envelope.links.is_empty()).then(|| BundleLinks::resolved(&envelope.links));
+        let person = landing::person(record).map_err(|_| self.damaged(record))?;
+        match origin.read(envelope.body, envelope.given_id, links.as_ref(), record.stamp) {
+            // Its source did not read this type then, or does not now; the owners have heard of a version about nobody.
+            Ok(Reading::Unread | Reading::Nobody { .. }) => Ok(()),
+            Ok(Reading::Unclear { unreadable, .. }) | Err(unreadable) => {
+                outputs::quarantined(record, &unreadable, &mut stage.outputs);
+                Ok(())
+            }
+            Ok(Reading::Shared { key, shared, unreadable, .. }) => {
+                if let Some(why) = unreadable.filter(|_| self.place.partition == 0) {
+                    outputs::quarantined(record, &why, &mut stage.outputs);
+                }
+                if self.broadcast.put(key, shared) {
+                    self.share(bridge, log, key, stage)?;
+                }
+                Ok(())
+            }
+            Ok(Reading::About { put, unreadable, .. }) => {
+                if let Some(why) = unreadable {
+                    outputs::quarantined(record, &why, &mut stage.outputs);
+                }
+                // Landing was keyed by a person that the resource is about.
+                if person == landing::NOBODY {
+                    return Ok(());
+                }
+                let put = Input::Put(put).with_more(record.more);
+                self.tell(bridge, log, person, put, stage)
+            }
+        }
+    }
+
+    fn shared_deleted(&mut self, bridge: &Bridge, log: &impl Log, record: &Record, stage: &mut Stage) -> Result<(), LogError> {
+        let Ok(note) = landing::note_of(record) else { return Err(self.damaged(record)) };
+        let Note::Deleted { resource, version, .. } = note else { return Err(self.damaged(record)) };
+        let ordered = match note.stamped(record.stamp) {
+            Ownership::Delete { version, .. } => version,
+            _ => version,
+        };
+        if !self.broadcast.knows(resource) {
+            self.broadcast.bury(resource, ordered.unwrap_or(fhir::Version(record.stamp.micros())), record.stamp);
+        } else if !self.broadcast.delete(resource, ordered, record.stamp) {
+            return Ok(());
+        }
+        self.share(bridge, log, resource, stage)
+    }
+
+    /// Keeps what became of a broadcast resource; those who refer to it look again.
+    fn share(&mut self, bridge: &Bridge, log: &impl Log, key: ResourceKey, stage: &mut Stage) -> Result<(), LogError> {
+        let value = self.broadcast.get(key).map(|shared| postcard::to_stdvec(shared).expect("plain data"));
+        self.state.push((self.place, [&[BROADCAST][..], &key.as_u64().to_be_bytes()].concat(), value));
+        let referring: Vec<Person> = self.referring.get(&key).into_iter().flatten().copied().collect();
+        referring.into_iter().try_for_each(|person| self.tell(bridge, log, person, Input::Review, stage))
+    }
+
+    /// One input to one member, now; what time has done before comes first.
+    fn tell(&mut self, bridge: &Bridge, log: &impl Log, person: Person, input: Input, stage: &mut Stage) -> Result<(), LogError> {
+        let now = self.position.now;
+        if let Some(missed) = self.timers.missed(person, now) {
+            self.step(bridge, log, person, missed, Input::Tick, stage)?;
+        }
+        if self.reviews.remove(&person) {
+            self.step(bridge, log, person, now, Input::Review, stage)?;
+        }
+        self.step(bridge, log, person, now, input, stage)
+    }
+
+    fn step(&mut self, bridge: &Bridge, log: &impl Log, person: Person, now: Instant, input: Input, stage: &mut Stage) -> Result<(), LogError> {
+        self.moved = true;
+        let one = self.members.change(log, person)?;
+        if let Input::Put(put) = &input {
+            // What is among the member's own resources is no broadcast resource.
+            for key in put.content.evidence.iter().flat_map(Evidence::refers_to).filter(|key| !one.versions.knows(*key)) {
+                if self.referring.entry(key).or_default().insert(person) {
+                    let state_key = [&[REFERRING][..], &key.as_u64().to_be_bytes(), person.as_bytes()].concat();
+                    self.state.push((self.place, state_key, Some(Vec::new())));
+                }
+            }
+        }
+        let moment = Moment { now, hold: self.position.hold_from.is_some(), silent: &self.silent, fresh_until: self.fresh_until };
+        let setting = Setting {
+            definitions: &bridge.definitions,
+            keys: &bridge.keys,
+            member_keys: &bridge.member_keys,
+            broadcast: &self.broadcast,
+        };
+        let done = step(&setting, person, &mut one.member, &mut one.versions, &moment, input);
+        let head = head_of(&one.member);
+        // A step that left its own timer due would never end.
+        self.timers.set(person, if head.due <= now { now.tick() } else { head.due });
+        match head.open {
+            true => _ = self.open.insert(person),
+            false => _ = self.open.remove(&person),
+        }
+        match head.waits {
+            true => _ = self.waiting.insert(person),
+            false => _ = self.waiting.remove(&person),
+        }
+        for fact in done.facts {
+            *self.facts.entry(Fact::name(fact)).or_default() += 1;
+        }
+        for told in &done.told {
+            outputs::told(bridge, person, told, &mut stage.outputs);
+        }
+        for (to, message) in done.messages {
+            let (place, number) = (bridge.partitions.of(&to), self.number());
+            stage.appends.push(landing::told(place, to, &Told::Message(Box::new(message)), number, "shard"));
+        }
+        for claim in done.claims {
+            let (resource, number) = (claim.resource(), self.number());
+            stage.appends.push(landing::note(bridge.partitions.owners_of(resource), resource, &Note::Shard(claim), number, "shard"));
+        }
+        Ok(())
+    }
+
+    /// A number of its own for each thing that is sent.
+    fn number(&mut self) -> u64 {
+        self.position.sent += 1;
+        u64::from(self.place.partition) << 47 | self.position.sent
+    }
+
+    /// The log's end was seen: a backlog is worked off, and time may go on by itself.
+    pub fn drained(&mut self) {
+        self.drained = true;
+        if let Some(from) = self.position.hold_from.take() {
+            let key = [&[HOLD][..], &from.to_be_bytes()].concat();
+            self.state.push((self.place, key, Some(self.next.to_be_bytes().to_vec())));
+            self.reviews.extend(&self.waiting);
+            self.moved = true;
+        }
+    }
+
+    /// The tick that a timer or an open group waits for, once a wait.
+    pub fn tick(&mut self, clock: Instant, stage: &mut Stage) {
+        if self.drained && !self.tick_sent && self.due() <= clock {
+            self.tick_sent = true;
+            stage.appends.push(landing::control(self.place, Kind::Tick, "clock", Vec::new()));
+        }
+    }
+
+    /// Works off up to `most` timers and reviews; whether there may be more.
+    pub fn work(&mut self, bridge: &Bridge, log: &impl Log, most: usize, stage: &mut Stage) -> Result<bool, LogError> {
+        for _ in 0..most {
+            if let Some((person, at)) = self.timers.pop() {
+                self.step(bridge, log, person, at, Input::Tick, stage)?;
+            } else if let Some(person) = self.reviews.pop_first() {
+                self.step(bridge, log, person, self.position.now, Input::Review, stage)?;
+            } else {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// All that changed since the last commit, and the position, if anything did.
+    pub fn stage(&mut self, stage: &mut Stage) -> Option<(Place, u64)> {
+        if !std::mem::take(&mut self.moved) {
+            return None;
+        }
+        self.members.stage(&mut stage.state);
+        stage.state.append(&mut self.state);
+        self.position.reached = self.timers.reached();
+        stage.state.push((self.place, position::KEY.to_vec(), Some(self.position.encode())));
+        Some((self.place, self.next))
+    }
+
+    pub fn committed(&mut self) {
+        self.members.committed();
+    }
+}

@@ -1,0 +1,189 @@
+//! A worker: the loop of one thread, over all partitions that its log session holds.
+//!
+//! In: a log session. Out: one commit after another. Never here: a record that is skipped; what fails is read again.
+
+use super::owners::Owners;
+use super::shard::Shard;
+use super::{Bridge, Stage};
+use crate::log::{Batch, Clock, Log, LogError, Place, Retry, Topic, Trouble};
+use footbridge_core::time::Instant;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+pub struct Worker<L: Log> {
+    log: L,
+    bridge: Arc<Bridge>,
+    clock: Clock,
+    shards: BTreeMap<Place, Shard>,
+    owners: BTreeMap<Place, (Owners, u64)>,
+    batch: Batch,
+    /// The last turn left something to be done without a record.
+    busy: bool,
+}
+
+/// Why a worker stands still.
+#[derive(Debug)]
+pub enum Halt {
+    /// A record was stamped too far ahead of this instance's clock.
+    Clock { place: Place, stamp: Instant, clock: Instant },
+    Log(LogError),
+}
+
+impl std::fmt::Display for Halt {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Halt::Clock { place, stamp, clock } => {
+                write!(f, "{place}: a record is stamped {stamp}, and the clock says {clock}; set the clock, or wait until it gets there")
+            }
+            Halt::Log(error) => write!(f, "{error}"),
+        }
+    }
+}
+
+impl Halt {
+    /// Whether the same may go well later in this process.
+    pub fn passes(&self) -> bool {
+        match self {
+            Halt::Clock { .. } => true,
+            Halt::Log(error) => error.retry == Retry::Later,
+        }
+    }
+}
+
+impl From<LogError> for Halt {
+    fn from(error: LogError) -> Halt {
+        Halt::Log(error)
+    }
+}
+
+/// The longest wait for a record: a stop is heard within it.
+const WAIT: Duration = Duration::from_millis(50);
+/// The wait after a failure that may pass.
+const PAUSE: Duration = Duration::from_secs(1);
+
+impl<L: Log> Worker<L> {
+    pub fn new(log: L, bridge: Arc<Bridge>, clock: Clock) -> Worker<L> {
+        Worker { log, bridge, clock, shards: BTreeMap::new(), owners: BTreeMap::new(), batch: Batch::default(), busy: false }
+    }
+
+    /// Works until `stop` is set, or until something fails that does not pass. `halted` hears why it stands still, and `None`
+    /// once it goes on.
+    pub fn run(&mut self, stop: &AtomicBool, halted: &mut dyn FnMut(Option<&Halt>)) -> Result<(), Halt> {
+        let mut standing = false;
+        while !stop.load(Ordering::Acquire) {
+            match self.turn() {
+                Ok(()) => {
+                    if std::mem::take(&mut standing) {
+                        halted(None);
+                    }
+                }
+                Err(halt) if halt.passes() => {
+                    standing = true;
+                    halted(Some(&halt));
+                    self.forget()?;
+                    std::thread::sleep(PAUSE);
+                }
+                Err(halt) => {
+                    halted(Some(&halt));
+                    return Err(halt);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads, applies, and commits what follows: one act.
+    pub fn turn(&mut self) -> Result<(), Halt> {
+        let wait = if self.busy { Duration::ZERO } else { self.until_due() };
+        let mut batch = std::mem::take(&mut self.batch);
+        let polled = self.log.poll(wait, &mut batch);
+        let done = polled.map_err(Halt::from).and_then(|()| self.work(&batch));
+        self.batch = batch;
+        done
+    }
+
+    fn until_due(&self) -> Duration {
+        let now = (self.clock)();
+        let due = self.shards.values().map(Shard::due).min().unwrap_or(Instant::END);
+        if due <= now { Duration::from_millis(1) } else { WAIT.min(Duration::from_micros(due.since(now).0.unsigned_abs())) }
+    }
+
+    fn work(&mut self, batch: &Batch) -> Result<(), Halt> {
+        for place in &batch.lost {
+            self.shards.remove(place);
+            self.owners.remove(place);
+        }
+        for (place, next) in &batch.assigned {
+            match place.topic {
+                Topic::Landing => _ = self.shards.insert(*place, Shard::restore(&self.bridge, &self.log, *place, *next)?),
+                Topic::Owners => _ = self.owners.insert(*place, (Owners::new(*place), *next)),
+            }
+        }
+        let mut stage = Stage::default();
+        let clock = (self.clock)();
+        for record in &batch.records {
+            if record.stamp.since(clock) > self.bridge.settings.clock_skew_max {
+                return Err(Halt::Clock { place: record.place, stamp: record.stamp, clock });
+            }
+            let unheld = || Halt::from(LogError::lost(record.place));
+            match record.place.topic {
+                Topic::Landing => {
+                    let shard = self.shards.get_mut(&record.place).ok_or_else(unheld)?;
+                    shard.apply(&self.bridge, &self.log, record, clock, &mut stage)?;
+                }
+                Topic::Owners => {
+                    let (owners, next) = self.owners.get_mut(&record.place).ok_or_else(unheld)?;
+                    owners.apply(&self.bridge, &self.log, record, &mut stage)?;
+                    *next = record.offset + 1;
+                }
+            }
+        }
+        for place in &batch.drained {
+            if let Some(shard) = self.shards.get_mut(place) {
+                shard.drained();
+            }
+        }
+        self.busy = false;
+        for shard in self.shards.values_mut() {
+            self.busy |= shard.work(&self.bridge, &self.log, self.bridge.settings.slice, &mut stage)?;
+            shard.tick(clock, &mut stage);
+        }
+        self.commit(stage, batch)
+    }
+
+    fn commit(&mut self, mut stage: Stage, batch: &Batch) -> Result<(), Halt> {
+        let mut positions: Vec<(Place, u64)> = self.shards.values_mut().filter_map(|shard| shard.stage(&mut stage)).collect();
+        for (place, (owners, next)) in &mut self.owners {
+            if batch.records.iter().any(|record| record.place == *place) {
+                owners.stage(&mut stage);
+                positions.push((*place, *next));
+            }
+        }
+        let commit = stage.commit(positions);
+        if commit.is_empty() {
+            return Ok(());
+        }
+        self.log.commit(commit)?;
+        self.shards.values_mut().for_each(Shard::committed);
+        Ok(())
+    }
+
+    /// Everything since the last commit is read again.
+    fn forget(&mut self) -> Result<(), Halt> {
+        self.shards.clear();
+        self.owners.clear();
+        self.busy = false;
+        match self.log.abort() {
+            Ok(()) => Ok(()),
+            Err(error) if error.retry == Retry::Later && error.trouble != Trouble::Lost => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// How each landing partition stands: its place, whether it holds back, whether it waits for a baseline.
+    pub fn standing(&self) -> impl Iterator<Item = (Place, bool, bool)> {
+        self.shards.values().map(|shard| (shard.place(), shard.holds(), shard.is_silent()))
+    }
+}
