@@ -38,7 +38,10 @@ pub(super) fn decide(texts: &[String], purpose: &str, at: Instant, zone: &Zone) 
         if ["inactive", "draft"].contains(&status) || text.contains("consentscope\",\"code\":\"research\"") {
             continue;
         }
-        let unsupported = text.contains("\"class\"") || text.contains("\"type\":\"perhaps\"") || text.contains("Organization/stranger");
+        let unsupported = text.contains("\"class\"")
+            || text.contains("\"type\":\"perhaps\"")
+            || text.contains("Organization/stranger")
+            || is_backwards(&consent, zone);
         let list = consent.get("provision").is_some_and(sonic_rs::JsonValueTrait::is_array);
         let root_type = if list { None } else { consent["provision"]["type"].as_str() };
         let base = if list { consent["decision"].as_str() } else { rule(text).or(root_type) };
@@ -109,13 +112,26 @@ fn fold(children: &[&Value], parent: Option<&str>, strict: bool, named: bool, as
     (if says.contains(&Says::Deny) { Some(Says::Deny) } else { permit.copied() }, cut)
 }
 
-fn one(provision: &Value, kind: Option<&str>, mut strict: bool, named: bool, is_base: bool, ask: &Ask) -> (Says, BTreeSet<String>) {
+/// Whether some period of the Consent ends before it begins.
+fn is_backwards(value: &Value, zone: &Zone) -> bool {
+    let own = value.get("period").is_some_and(|period| {
+        let bound = |key: &str| Moment::parse(period[key].as_str().unwrap_or("")).expect("date");
+        bound("start").earliest(zone) >= bound("end").ends(zone)
+    });
+    let provision = &value["provision"];
+    let beneath = provision.as_array().is_some_and(|all| all.iter().any(|one| is_backwards(one, zone)));
+    own || beneath || provision.is_object() && is_backwards(provision, zone)
+}
+
+fn one(provision: &Value, mut kind: Option<&str>, mut strict: bool, named: bool, is_base: bool, ask: &Ask) -> (Says, BTreeSet<String>) {
     let nothing = (Says::Nothing, BTreeSet::new());
     if let Some(period) = provision.get("period") {
         let bound = |key: &str| Moment::parse(period[key].as_str().unwrap_or("")).expect("date");
         let (from, to) = (bound("start").earliest(ask.zone), bound("end").ends(ask.zone));
         if from >= to {
+            // It may not pass for silence.
             strict = false;
+            kind = Some("deny");
         } else if ask.at < from || ask.at >= to {
             return nothing;
         }

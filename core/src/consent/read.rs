@@ -4,7 +4,7 @@
 //! Never here: a decision; or a part dropped because it is not known: it leaves a flag.
 
 use super::codes::{ACT_CODE, CATEGORY, SCOPE};
-use super::consent::{Body, Consent, Effect, Provision, Status, Subject};
+use super::consent::{Body, Consent, Effect, Provision, Status, Subject, When};
 use super::elements::{Coded, code, concept, has_other_keys, object, objects, one_or_more, text};
 use super::policy::{Identifier, Scope};
 use super::read_provision::Reader;
@@ -145,9 +145,7 @@ fn base_r5(resource: &Value, decision: Coded, reader: &mut Reader) -> Result<Bas
         Coded::Text("deny") => Effect::Deny,
         Coded::Text(_) | Coded::Unread => {
             // A decision that cannot be read may have been a denial.
-            reader.unread = true;
-            reader.unsupported = true;
-            Effect::Deny
+            reader.unread_effect()
         }
         Coded::Absent => {
             reader.unsupported = true;
@@ -156,6 +154,9 @@ fn base_r5(resource: &Value, decision: Coded, reader: &mut Reader) -> Result<Bas
     };
     let mut root = Provision::new(effect);
     root.when = reader.period(resource, "period")?;
+    if root.when == When::Unread {
+        root.effect = reader.unread_effect();
+    }
     for child in objects(resource, "provision")? {
         root.children.push(reader.provision(child, effect)?);
     }

@@ -68,11 +68,7 @@ impl<'a> Reader<'a> {
         Ok(match code(provision, "type", "_type")? {
             Coded::Text("permit") => Some(Effect::Permit),
             Coded::Text("deny") => Some(Effect::Deny),
-            Coded::Text(_) | Coded::Unread => {
-                self.unread = true;
-                self.unsupported = true;
-                Some(Effect::Deny)
-            }
+            Coded::Text(_) | Coded::Unread => Some(self.unread_effect()),
             Coded::Absent => None,
         })
     }
@@ -119,10 +115,22 @@ impl<'a> Reader<'a> {
             out.actions.push(action(concept)?);
         }
         out.what = self.what(value)?;
+        let data_period = out.what.as_ref().and_then(|what| what.data_period.as_ref());
+        if out.when == When::Unread || data_period == Some(&When::Unread) {
+            // Somebody said something here, and for when cannot be told: that is no permit, and may not pass for silence (I9).
+            out.effect = self.unread_effect();
+        }
         for child in objects(value, "provision")? {
             out.children.push(self.provision(child, effect)?);
         }
         Ok(out)
+    }
+
+    /// In place of a direction, or of bounds, that cannot be read: a denial; nothing of the Consent permits any more.
+    pub fn unread_effect(&mut self) -> Effect {
+        self.unread = true;
+        self.unsupported = true;
+        Effect::Deny
     }
 
     fn values<T>(&mut self, items: Vec<&Value>, read: impl Fn(&Value) -> Result<Option<T>, Unreadable>) -> Result<Values<T>, Unreadable> {
@@ -152,7 +160,12 @@ impl<'a> Reader<'a> {
                 if from < to { When::Within(from, to) } else { When::Unread }
             }
         };
-        self.unread |= when == When::Unread;
+        if when == When::Unread {
+            self.unread = true;
+            // Where a bound is no date, that is noted already.
+            let why = "has a bound that is not told, or ends before it begins";
+            self.malformed.get_or_insert(Unreadable::Element { path: "Consent.provision.period", why });
+        }
         Ok(when)
     }
 

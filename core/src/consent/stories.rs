@@ -293,9 +293,12 @@ fn c4_an_attribute_that_cannot_be_read_widens_a_deny_and_stops_a_permit() {
     let hidden = r#""period":{"_end":{"extension":[]}}"#;
     let odd_label = labels("v3-ActCode", "NEWLABEL");
     let odd_role = actor("XYZ", "Organization/lab");
-    for part in [odd, bad_period, backwards, hidden, &odd_label, &odd_role] {
+    for part in [odd, &odd_label, &odd_role] {
         check(&r4(&[&root(&[DENY, part])]), "TREAT", "deny");
         check(&r4(&[&root(&[PERMIT, part])]), "TREAT", "none");
+    }
+    for part in [bad_period, backwards, hidden] {
+        check(&r4(&[&root(&[DENY, part])]), "TREAT", "deny");
     }
     check(&r4(&[&root(&[PERMIT, r#""purpose":[]"#])]), "TREAT", "permit");
     // Of a deny whose label is not known it cannot be told what a permit beneath it lifts.
@@ -521,6 +524,48 @@ fn base_deny_own_purposes_denies_only_what_the_consent_is_about() {
     assert_eq!(now(&[&r4(&[&rule("OPTOUT")])], "HMARKT", &policy), "deny");
     let explicit = r4(&[&rule("OPTOUT"), &root(&[&nested(&[&[DENY, &purpose("HMARKT")]])])]);
     assert_eq!(now(&[&explicit], "HMARKT", &policy), "deny");
+}
+
+#[test]
+fn i9_what_of_a_consent_closes_the_gate_when_it_cannot_be_read_and_what_is_only_noted() {
+    let treat = purpose("TREAT");
+    let bad = r#""period":{"start":"2026-01-05","end":"until further notice"}"#;
+    let backwards = r#""period":{"start":"2026-12-01","end":"2026-01-01"}"#;
+    let untold = r#""period":{"_end":{"extension":[]}}"#;
+    let permit = |part: &str| root(&[PERMIT, &treat, part]);
+    let beneath = |part: &str| root(&[PERMIT, &nested(&[&[PERMIT, &treat, part]])]);
+    let inactive = |text: String| text.replace("active", "inactive");
+    let research = |text: String| text.replace("patient-privacy", "research");
+    let undated = |text: &str| r4(&[text, r#""dateTime":"last spring""#]);
+    // The Consent; whether it is noted; what stands behind TREAT and behind HMARKT.
+    let table = [
+        (r4(&[&permit(bad)]), true, "deny", "none"),
+        (r4(&[&permit(backwards)]), true, "deny", "none"),
+        (r4(&[&permit(untold)]), true, "deny", "none"),
+        (r4(&[&permit(r#""dataPeriod":{"end":"soon"}"#)]), true, "deny", "none"),
+        (r4(&[&beneath(bad)]), true, "deny", "none"),
+        (r4(&[&root(&[PERMIT, bad])]), true, "deny", "deny"),
+        (r4(&[&rule("OPTIN"), &root(&[bad])]), true, "deny", "deny"),
+        (r4(&[&rule("OPTIN"), &root(&[&nested(&[&[DENY, &purpose("HMARKT"), bad]])])]), true, "none", "deny"),
+        (r5(&[r#""decision":"permit""#, bad]), true, "deny", "deny"),
+        // Who says nothing here says nothing with a broken period either; a date only orders, and shows that it is written.
+        (inactive(r4(&[&permit(bad)])), true, "none", "none"),
+        (research(r4(&[&permit(bad)])), true, "none", "none"),
+        (undated(&permit(YEAR)), true, "permit", "none"),
+        (undated(&root(&[DENY, &treat])), true, "deny", "none"),
+        // A code that is not known is no broken record: it does not permit (C4).
+        (r4(&[&root(&[PERMIT, &purpose("NEWREASON")])]), false, "none", "none"),
+        (r4(&[&permit(YEAR)]), false, "permit", "none"),
+    ];
+    for (text, noted, for_treatment, for_marketing) in table {
+        check(&text, "TREAT", for_treatment);
+        check(&text, "HMARKT", for_marketing);
+        let (_, malformed) = read_noting(&parse(text.as_bytes()).expect(&text), &chicago()).expect(&text);
+        assert_eq!(malformed.is_some(), noted, "{text}");
+        let open = granted(&ask(&[&text], "TREAT", &policy()), Basis::NoDenial);
+        let at = Instant::parse("2026-06-15T12:00:00Z").expect("instant");
+        assert_eq!(open.at(at).is_open(), for_treatment != "deny", "{text}");
+    }
 }
 
 #[test]

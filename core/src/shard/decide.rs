@@ -8,6 +8,7 @@ use super::release::{Desk, Setting};
 use super::step::Moment;
 use super::touched::Touched;
 use super::{Fact, Member, Step, Told, Versions};
+use crate::consent::OnStale;
 use crate::gate::{self, Change, Closed, Enter, Grant, Identity, Leave, Release, Shown, Transition, Update};
 use crate::key::Person;
 use crate::time::{Instant, Span};
@@ -47,7 +48,7 @@ pub(super) fn decide(
             let release = desk.release(audience, unhidden);
             let by_time = !touched.has(audience);
             let waits = moment.waits(audience).or(member.awaits_hand_over().then_some(Waiting::Hold));
-            let verdict = look(&release, &before, moment, by_time, waits, audience, renewal(setting, person, audience));
+            let verdict = look(&release, &before, moment, by_time, waits, audience, &lease(setting, person, audience));
             let told = verdict.transition.and_then(|(transition, after)| {
                 let grant = Grant::at(&release, transition.effective);
                 let (effective, shown) = (transition.effective, after.shown.is_some());
@@ -92,13 +93,21 @@ fn identity(member: &Member, recipient: &crate::consent::Recipient) -> Option<Id
     Some(Identity { system: system.clone(), value: known.1.clone() })
 }
 
-/// How long before a lease ends this person's membership is renewed: spread over its last quarter.
-fn renewal(setting: &Setting, person: Person, audience: usize) -> (Span, Span) {
-    let lease = setting.definitions.policy.lease;
-    let quarter = (lease.0 / 4).max(1);
+/// How long a membership may be trusted.
+struct Lease {
+    span: Span,
+    /// How long after it was given it is renewed: spread over its last quarter.
+    renew_after: Span,
+    on_stale: OnStale,
+}
+
+fn lease(setting: &Setting, person: Person, audience: usize) -> Lease {
+    let policy = &setting.definitions.policy;
+    let quarter = (policy.lease.0 / 4).max(1);
     let name = &setting.definitions.catalogue.audiences[audience].name;
     let share = setting.keys.amount(person, name, "renew") % quarter.unsigned_abs();
-    (lease, Span(lease.0 - quarter + i64::try_from(share).expect("a share of a quarter lease")))
+    let renew_after = Span(policy.lease.0 - quarter + i64::try_from(share).expect("a share of a quarter lease"));
+    Lease { span: policy.lease, renew_after, on_stale: policy.feed.on_stale }
 }
 
 struct Verdict {
@@ -115,7 +124,7 @@ fn look(
     by_time: bool,
     waits: Option<Waiting>,
     audience: usize,
-    (lease, renew_after): (Span, Span),
+    lease: &Lease,
 ) -> Verdict {
     let now = moment.now;
     let shown = release.at(now);
@@ -123,16 +132,20 @@ fn look(
     let edge = next_edge(release, now, digest);
     // The edge that was told as the end has moved away: it is told again before that.
     let moved_on = before.shown.is_some() && before.renew == Instant::END && before.until < edge;
-    let renew_at = if moved_on { before.until.minus(Span(lease.0 - renew_after.0)) } else { before.renew };
+    let renew_at = if moved_on { before.until.minus(Span(lease.span.0 - lease.renew_after.0)) } else { before.renew };
     let quiet = |waiting: Option<Waiting>| {
         let (renew, due) = match (before.shown, waiting) {
             (None, _) => (before.renew, edge),
             (Some(_), None) => (renew_at, edge.min(renew_at)),
-            // Not renewed meanwhile, it ends with the lease.
-            (Some(_), Some(Waiting::Feed)) => (renew_at, edge.min(before.until)),
-            (Some(_), Some(Waiting::Baseline | Waiting::Hold)) => (renew_at, edge),
+            // Not renewed meanwhile, it ends with the lease if the feed is stale then, or as soon as it is.
+            (Some(_), Some(_)) => (renew_at, edge.min(before.until.max(moment.fresh_until))),
         };
         Verdict { transition: None, rest: Emitted { renew, due, waiting, ..before.clone() } }
+    };
+    let trusted_until = match (moment.is_stale(), lease.on_stale) {
+        (false, _) => Instant::END,
+        (true, OnStale::Lease) => before.until,
+        (true, OnStale::ExitNow) => moment.fresh_until,
     };
     // Never back behind what was told before.
     let effective = |at: Instant| at.max(before.effective);
@@ -154,8 +167,9 @@ fn look(
             let at = edge_at(&|other| other.is_err());
             (Change::Exited(closed.leave(), closed), at, Some(before.episode), before.since)
         }
-        (Some(_), Ok(_)) if waits == Some(Waiting::Feed) && before.until <= now => {
-            (Change::Exited(Closed::FeedStale.leave(), Closed::FeedStale), effective(before.until), Some(before.episode), before.since)
+        // Whatever else an entry or update would wait for.
+        (Some(_), Ok(_)) if trusted_until <= now => {
+            (Change::Exited(Closed::FeedStale.leave(), Closed::FeedStale), effective(trusted_until), Some(before.episode), before.since)
         }
         (Some(told), Ok(shown)) => {
             let changed = Some(told) != digest;
@@ -176,9 +190,10 @@ fn look(
     };
     let entered = !matches!(change, Change::Exited(..));
     let paused = matches!(change, Change::Exited(Leave::Paused, _));
-    let lease_end = now.plus(lease);
+    let lease_end = now.plus(lease.span);
+    let left_stale = matches!(change, Change::Exited(_, Closed::FeedStale));
     let until = entered.then_some(edge.min(lease_end));
-    let renew = if entered && lease_end < edge { now.plus(renew_after) } else { Instant::END };
+    let renew = if entered && lease_end < edge { now.plus(lease.renew_after) } else { Instant::END };
     let after = Emitted {
         seq: before.seq,
         episode: before.episode,
@@ -189,7 +204,8 @@ fn look(
         until: until.unwrap_or(effective),
         renew,
         due: edge.min(renew),
-        waiting: None,
+        // Who left for want of proof comes back with it.
+        waiting: left_stale.then_some(waits.unwrap_or(Waiting::Feed)),
     };
     let transition = Transition { audience, change, effective, since, episode, until };
     // Refused by the gate, it is looked at again when something changes.

@@ -5,8 +5,9 @@
 
 use super::release::Setting;
 use super::step::{Moment, step};
-use super::{Baseline, Broadcast, Fact, Input, Member, Message, Owner, Ownership, Partition, Shared, Told, Versions};
+use super::{Baseline, Broadcast, Fact, Input, Member, Message, Owner, Ownership, Partition, Shared, Told, Versions, Watermark};
 use crate::audience::{Definitions, Evidence};
+use crate::consent::OnStale;
 use crate::fhir::Version;
 use crate::gate::MemberKey;
 use crate::key::{Keys, Person, ResourceKey, Spread};
@@ -26,8 +27,14 @@ pub struct Room<'a> {
     due: HashMap<Person, Instant, Spread>,
     partition: Partition,
     sources: Vec<String>,
+    /// Sources of consents that have to prove that they delivered all.
+    proving: Vec<String>,
     /// By audience.
     silent: Vec<bool>,
+    hold: bool,
+    fresh_until: Instant,
+    /// The end of freshness that all members have heard of.
+    stale_since: Option<Instant>,
     now: Instant,
     pub facts: BTreeMap<&'static str, u64>,
 }
@@ -54,6 +61,10 @@ impl<'a> Room<'a> {
             partition: Partition::default(),
             silent: vec![!sources.is_empty(); definitions.catalogue.audiences.len()],
             sources,
+            proving: Vec::new(),
+            hold: false,
+            fresh_until: Instant::END,
+            stale_since: None,
             now: Instant::BEGIN,
             facts: BTreeMap::new(),
         }
@@ -73,7 +84,7 @@ impl<'a> Room<'a> {
     }
 
     fn one(&mut self, person: Person, input: Input, out: &mut Vec<Happening>, queue: &mut VecDeque<(Person, Input)>) {
-        let moment = Moment { now: self.now, hold: false, silent: &self.silent, fresh_until: Instant::END };
+        let moment = Moment { now: self.now, hold: self.hold, silent: &self.silent, fresh_until: self.fresh_until };
         let setting = Setting { definitions: self.definitions, keys: self.keys, member_keys: self.member_keys, broadcast: &self.broadcast };
         let (member, versions) = self.members.entry(person).or_default();
         if let Input::Put(put) = &input {
@@ -138,7 +149,41 @@ impl<'a> Room<'a> {
         self.partition.baseline(Baseline { source: source.to_owned() });
         let silent = self.partition.is_silent(self.sources.iter().map(String::as_str));
         self.silent.fill(silent);
-        let mut persons: Vec<Person> = self.members.keys().copied().collect();
+        self.review_those(now, &|_| true, out);
+    }
+
+    /// From now on these sources have to prove, by watermarks, that they delivered all.
+    pub fn await_watermarks(&mut self, sources: Vec<String>) {
+        self.proving = sources;
+        self.freshen();
+    }
+
+    /// A source of consents has proved itself: where the feed is fresh again, what waited for that is told.
+    pub fn watermark(&mut self, watermark: Watermark, now: Instant, out: &mut Vec<Happening>) {
+        self.now = self.now.max(now);
+        let was_stale = self.now >= self.fresh_until;
+        self.partition.watermark(watermark);
+        self.freshen();
+        if was_stale && self.now < self.fresh_until {
+            self.review_those(now, &waits, out);
+        }
+    }
+
+    fn freshen(&mut self) {
+        let stale_after = self.definitions.policy.feed.stale_after;
+        self.fresh_until = self.partition.fresh_until(self.proving.iter().map(String::as_str), stale_after);
+    }
+
+    /// The partition is behind, or no longer: at the end of the backlog what waited for it is told.
+    pub fn hold(&mut self, hold: bool, now: Instant, out: &mut Vec<Happening>) {
+        if std::mem::replace(&mut self.hold, hold) && !hold {
+            self.review_those(now, &waits, out);
+        }
+    }
+
+    fn review_those(&mut self, now: Instant, which: &dyn Fn(&Member) -> bool, out: &mut Vec<Happening>) {
+        let those = self.members.iter().filter(|(_, (member, _))| which(member));
+        let mut persons: Vec<Person> = those.map(|(person, _)| *person).collect();
         persons.sort_unstable();
         for person in persons {
             self.put(person, now, Input::Review, out);
@@ -147,7 +192,14 @@ impl<'a> Room<'a> {
 
     /// Lets time run up to, not including, `until`: each timer fires at its own instant.
     pub fn run(&mut self, until: Instant, out: &mut Vec<Happening>) {
-        while let Some(&(at, person)) = self.timers.first().filter(|(at, _)| *at < until) {
+        loop {
+            let timer = self.timers.first().copied().filter(|(at, _)| *at < until);
+            if self.fresh_until < until && self.goes_stale(timer.map_or(until, |(at, _)| at)) {
+                self.stale_since = Some(self.fresh_until);
+                self.review_those(self.fresh_until, &is_told, out);
+                continue;
+            }
+            let Some((at, person)) = timer else { return };
             self.put(person, at, Input::Tick, out);
             // A step that leaves its own timer due would never end.
             if self.timers.contains(&(at, person)) {
@@ -155,6 +207,21 @@ impl<'a> Room<'a> {
             }
         }
     }
+
+    /// Whether members have to leave because the feed goes stale no later than `next`. One instant for all: a timer of
+    /// each member's own would have to move with every watermark.
+    fn goes_stale(&self, next: Instant) -> bool {
+        let exits = self.definitions.policy.feed.on_stale == OnStale::ExitNow;
+        exits && self.fresh_until <= next && self.stale_since != Some(self.fresh_until)
+    }
+}
+
+fn waits(member: &Member) -> bool {
+    member.emitted.iter().any(|(_, emitted)| emitted.waiting.is_some())
+}
+
+fn is_told(member: &Member) -> bool {
+    member.emitted.iter().any(|(_, emitted)| emitted.shown.is_some())
 }
 
 impl Fact {

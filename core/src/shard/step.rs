@@ -30,6 +30,11 @@ pub struct Moment<'a> {
 }
 
 impl Moment<'_> {
+    /// A consent source has not proved itself for too long.
+    pub(super) fn is_stale(&self) -> bool {
+        self.now >= self.fresh_until
+    }
+
     /// Why an entry or update of this audience must wait. Exits never do.
     pub(super) fn waits(&self, audience: usize) -> Option<Waiting> {
         if self.hold {
@@ -38,7 +43,7 @@ impl Moment<'_> {
         if self.silent.get(audience).copied().unwrap_or(true) {
             return Some(Waiting::Baseline);
         }
-        (self.now >= self.fresh_until).then_some(Waiting::Feed)
+        self.is_stale().then_some(Waiting::Feed)
     }
 }
 

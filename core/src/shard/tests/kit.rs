@@ -3,7 +3,7 @@
 //! It has no index and no timers: it looks at everybody each time, and writes and reads back a state after each step.
 
 use crate::audience::{self, Around, Channel, Definitions, Times, Written};
-use crate::consent::{Authorization, Identify, MayKnow, Policy, Recipient};
+use crate::consent::{Authorization, Identify, MayKnow, OnStale, Policy, Recipient};
 use crate::document::{Content, Document, Key};
 use crate::fhir::valueset::ValueSets;
 use crate::fhir::{self, json};
@@ -143,6 +143,8 @@ pub struct Rig<'w> {
     pub hold: bool,
     pub silent: bool,
     pub fresh_until: Instant,
+    /// The end of freshness that everybody has heard of.
+    stale_since: Option<Instant>,
     /// Messages to other members wait here while it is set.
     pub post: Option<Vec<(Person, Message)>>,
     pub facts: Vec<Fact>,
@@ -161,6 +163,7 @@ impl<'w> Rig<'w> {
             hold: false,
             silent: false,
             fresh_until: Instant::END,
+            stale_since: None,
             post: None,
             facts: Vec::new(),
             lines: Vec::new(),
@@ -297,8 +300,15 @@ impl<'w> Rig<'w> {
     /// Lets time run up to, not including, `until`.
     pub fn run(&mut self, until: Instant) {
         loop {
+            let exits = self.world.definitions.policy.feed.on_stale == OnStale::ExitNow;
             let due = |(member, _): &(Member, Versions)| if member.open_group { self.now } else { member.due() };
             let Some((at, person)) = self.members.iter().map(|(person, state)| (due(state), *person)).min() else { return };
+            if exits && self.fresh_until < until && self.fresh_until <= at && self.stale_since != Some(self.fresh_until) {
+                self.stale_since = Some(self.fresh_until);
+                self.now = self.now.max(self.fresh_until);
+                self.review();
+                continue;
+            }
             if at >= until {
                 self.now = self.now.max(until);
                 return;

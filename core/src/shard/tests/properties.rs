@@ -3,11 +3,12 @@
 use super::kit::{Line, Rig, World};
 use super::naive::Known;
 use super::world::{self, AUDIENCES, Body, Dice, HOURS, Hour, Kind, Mark, PEOPLE, Record, Says, Shape, What, Whose, feed, instant, world};
+use crate::consent::{Feed, OnStale};
 use crate::fhir::Version;
 use crate::gate::{Release, Shown};
 use crate::key::Keys;
-use crate::shard::{Claim, Happening, Input, Ownership, Reading, Room};
-use crate::time::Instant;
+use crate::shard::{Claim, Happening, Input, Ownership, Reading, Room, Watermark};
+use crate::time::{Instant, Span};
 use smallvec::smallvec;
 use sonic_rs::{JsonContainerTrait, JsonValueTrait};
 use std::collections::BTreeMap;
@@ -279,30 +280,7 @@ fn in_the_room(world: &World, records: &[Record]) -> Vec<(String, String)> {
     let mut room = Room::new(&world.definitions, &keys, &world.member_keys, Vec::new());
     let mut out: Vec<Happening> = Vec::new();
     for record in records {
-        let now = instant(record.at);
-        room.run(now, &mut out);
-        let version = Version(instant(record.version).micros());
-        if record.body.is_none() {
-            let key = world.key(record.kind.name(), &record.id());
-            room.unshare(key, Some(version), now, &mut out);
-            hear(&mut room, now, Ownership::Delete { resource: key, version: Some(version), stamp: now }, false, &mut out);
-            continue;
-        }
-        match world.read(&record.json(), now).expect("readable") {
-            Reading::Unread => panic!("read by this world"),
-            Reading::Nobody { key, version, .. } => {
-                let claim = Claim { resource: key, version, stamp: now, persons: smallvec![] };
-                hear(&mut room, now, Ownership::Claim(claim), record.more, &mut out);
-            }
-            Reading::Unclear { unclear, .. } => hear(&mut room, now, Ownership::Unclear(unclear), record.more, &mut out),
-            Reading::Shared { key, shared, .. } => room.share(key, shared, now, &mut out),
-            Reading::About { persons, mut put, .. } => {
-                put.more = record.more;
-                for (person, _) in persons {
-                    room.put(person, now, Input::Put(put.clone()), &mut out);
-                }
-            }
-        }
+        apply_in_room(world, &mut room, record, &mut out);
     }
     room.run(instant(HOURS + 2000), &mut out);
     let mut lines: Vec<(String, String)> = out
@@ -311,6 +289,33 @@ fn in_the_room(world: &World, records: &[Record]) -> Vec<(String, String)> {
         .collect();
     lines.sort_by(|a, b| a.0.cmp(&b.0));
     lines
+}
+
+fn apply_in_room(world: &World, room: &mut Room, record: &Record, out: &mut Vec<Happening>) {
+    let now = instant(record.at);
+    room.run(now, out);
+    let version = Version(instant(record.version).micros());
+    if record.body.is_none() {
+        let key = world.key(record.kind.name(), &record.id());
+        room.unshare(key, Some(version), now, out);
+        hear(room, now, Ownership::Delete { resource: key, version: Some(version), stamp: now }, false, out);
+        return;
+    }
+    match world.read(&record.json(), now).expect("readable") {
+        Reading::Unread => panic!("read by this world"),
+        Reading::Nobody { key, version, .. } => {
+            let claim = Claim { resource: key, version, stamp: now, persons: smallvec![] };
+            hear(room, now, Ownership::Claim(claim), record.more, out);
+        }
+        Reading::Unclear { unclear, .. } => hear(room, now, Ownership::Unclear(unclear), record.more, out),
+        Reading::Shared { key, shared, .. } => room.share(key, shared, now, out),
+        Reading::About { persons, mut put, .. } => {
+            put.more = record.more;
+            for (person, _) in persons {
+                room.put(person, now, Input::Put(put.clone()), out);
+            }
+        }
+    }
 }
 
 fn hear(room: &mut Room, now: Instant, heard: Ownership, more: bool, out: &mut Vec<Happening>) {
@@ -331,6 +336,132 @@ fn in_the_rig(world: &World, records: &[Record]) -> Vec<(String, String)> {
     lines
 }
 
+/// What a partition hears besides records.
+#[derive(Debug, Clone, Copy)]
+enum Control {
+    Hold(bool),
+    /// The source of consents has proved itself up to now.
+    Watermark,
+}
+
+/// Holds and watermarks now and then; at the end neither is in the way.
+fn controls(dice: &mut Dice) -> Vec<(Hour, Control)> {
+    let mut out = vec![(0, Control::Watermark)];
+    let (mut now, mut held) = (0, false);
+    while now < HOURS {
+        now += 1 + dice.below(24 * 6) as Hour;
+        held ^= dice.chance(40);
+        out.push((now, if dice.chance(50) { Control::Watermark } else { Control::Hold(held) }));
+    }
+    out.extend([(now + 1, Control::Hold(false)), (now + 2, Control::Watermark)]);
+    out
+}
+
+fn watched(on_stale: OnStale) -> World {
+    let mut world = world();
+    world.definitions.policy.feed = Feed { stale_after: Span::days(5), on_stale };
+    world
+}
+
+/// The rig, hour by hour, with its own idea of freshness. Checks I1 after each of its steps.
+fn watched_rig(world: &World, records: &[Record], controls: &[(Hour, Control)], seed: u64) -> Vec<(String, String)> {
+    let (mut rig, mut known) = (Rig::new(world), Known::default());
+    rig.fresh_until = Instant::BEGIN.plus(Span::days(5));
+    let mut controls = controls.iter().peekable();
+    let (end, mut records) = (controls.clone().next_back().expect("a last one").0, records.iter().peekable());
+    for hour in 0..=end {
+        let from = rig.lines.len();
+        rig.run(instant(hour));
+        check_watched(&rig, &known, from, seed);
+        while let Some((_, control)) = controls.next_if(|(at, _)| *at == hour) {
+            let from = rig.lines.len();
+            rig.now = instant(hour);
+            match control {
+                Control::Hold(hold) => {
+                    if std::mem::replace(&mut rig.hold, *hold) && !hold {
+                        rig.review();
+                    }
+                }
+                Control::Watermark => {
+                    rig.fresh_until = instant(hour).plus(Span::days(5));
+                    rig.review();
+                }
+            }
+            check_watched(&rig, &known, from, seed);
+        }
+        while let Some(record) = records.next_if(|record| record.at == hour) {
+            let from = rig.lines.len();
+            apply(&mut rig, record);
+            known.hear(record);
+            check_watched(&rig, &known, from, seed);
+        }
+    }
+    check_release(&rig, &known, seed);
+    rig.lines.into_iter().map(|line| (format!("{:?}", line.person), line.json)).collect()
+}
+
+fn check_watched(rig: &Rig, known: &Known, from: usize, seed: u64) {
+    check_events(rig, known, from, seed);
+    for line in &rig.lines[from..] {
+        assert!(line.exited || !rig.hold && line.now < rig.fresh_until, "I1, seed {seed}: {}", line.text);
+    }
+    if rig.now <= rig.fresh_until {
+        // What is due at this very instant is told by whoever reaches it.
+        return;
+    }
+    for emitted in rig.members.values().flat_map(|(member, _)| &member.emitted).map(|(_, emitted)| emitted) {
+        let may_be_told = match rig.world.definitions.policy.feed.on_stale {
+            OnStale::Lease => emitted.until > rig.now || emitted.due <= rig.now,
+            OnStale::ExitNow => false,
+        };
+        assert!(emitted.shown.is_none() || may_be_told, "told of a member though the feed is stale, seed {seed} at {}", rig.now);
+    }
+}
+
+fn watched_room(world: &World, records: &[Record], controls: &[(Hour, Control)]) -> Vec<(String, String)> {
+    let keys = Keys::new(b"invented routing");
+    let mut room = Room::new(&world.definitions, &keys, &world.member_keys, Vec::new());
+    room.await_watermarks(vec!["consents".to_owned()]);
+    let mut out: Vec<Happening> = Vec::new();
+    let mut records = records.iter().peekable();
+    for (hour, control) in controls {
+        while let Some(record) = records.next_if(|record| record.at < *hour) {
+            apply_in_room(world, &mut room, record, &mut out);
+        }
+        let now = instant(*hour);
+        room.run(now, &mut out);
+        match control {
+            Control::Hold(hold) => room.hold(*hold, now, &mut out),
+            Control::Watermark => room.watermark(Watermark { source: "consents".to_owned(), complete_to: now }, now, &mut out),
+        }
+    }
+    out.iter().map(|happening| (format!("{:?}", happening.person), sonic_rs::to_string(&happening.told.event).expect("JSON"))).collect()
+}
+
+#[test]
+fn i1_i5_holds_and_stale_feeds_let_only_exits_pass_and_lose_nothing() {
+    for seed in 0..SEEDS {
+        for on_stale in [OnStale::Lease, OnStale::ExitNow] {
+            let world = watched(on_stale);
+            let mut dice = Dice::new(seed);
+            let (records, controls) = (feed(&mut dice, MOVING), controls(&mut dice));
+            let (rig, room) = (watched_rig(&world, &records, &controls, seed), watched_room(&world, &records, &controls));
+            assert!(!rig.is_empty(), "something happened, seed {seed}");
+            for person in PEOPLE {
+                assert!(of_person(&world, &rig, person) == of_person(&world, &room, person), "I5, seed {seed}, {on_stale:?}: {person}");
+            }
+        }
+    }
+}
+
+/// What left of one person, sorted: within one instant only a person's own order counts.
+fn of_person(world: &World, lines: &[(String, String)], person: &str) -> Vec<String> {
+    let person = format!("{:?}", world.person(person));
+    let mut own: Vec<String> = lines.iter().filter(|(whose, _)| *whose == person).map(|(_, json)| json.clone()).collect();
+    own.sort();
+    own
+}
+
 #[test]
 fn i5_restarts_and_timers_change_no_byte() {
     let world = world();
@@ -338,15 +469,8 @@ fn i5_restarts_and_timers_change_no_byte() {
         for shape in [PLAIN, MOVING, GROUPED, MERGING] {
             let records = feed(&mut Dice::new(seed), shape);
             let (rig, room) = (in_the_rig(&world, &records), in_the_room(&world, &records));
-            // Within one instant only a person's own order counts.
             for person in PEOPLE {
-                let person = format!("{:?}", world.person(person));
-                let of = |lines: &[(String, String)]| -> Vec<String> {
-                    let mut own: Vec<String> = lines.iter().filter(|(whose, _)| *whose == person).map(|(_, json)| json.clone()).collect();
-                    own.sort();
-                    own
-                };
-                assert!(of(&rig) == of(&room), "I5, seed {seed}, {shape:?}");
+                assert!(of_person(&world, &rig, person) == of_person(&world, &room, person), "I5, seed {seed}, {shape:?}");
             }
         }
     }

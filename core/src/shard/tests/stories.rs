@@ -2,6 +2,7 @@
 
 use super::kit::{Rig, World, about, at, audience, consent, meta, patient, policy, purpose};
 use crate::audience::Channel;
+use crate::consent::OnStale;
 use crate::fhir::Version;
 use crate::gate::{self, Change, Closed, Enter, Leave, Shown, Transition};
 use crate::shard::member::BadState;
@@ -160,6 +161,44 @@ fn a_stale_feed_renews_nothing_and_members_leave_with_their_lease() {
     rig.fresh_until = Instant::END;
     rig.review();
     assert_eq!(rig.told(), ["2026-03-01T00:00:00Z ann seen entered resumed"]);
+}
+
+#[test]
+fn on_stale_exit_now_all_leave_the_moment_the_feed_is_stale_and_resume_when_it_is_fresh() {
+    let mut policy = policy();
+    policy.feed.on_stale = OnStale::ExitNow;
+    let world = World::new(policy, &[audience("seen", r#""members":{"Observation":"status = 'final'"}"#)]);
+    for held in [false, true] {
+        let mut rig = Rig::new(&world);
+        rig.fresh_until = day("01-10");
+        ann(&mut rig);
+        rig.put(day("01-02"), &observation("o", "ann", ""));
+        assert_eq!(rig.told(), ["2026-01-02T00:00:00Z ann seen entered qualified"]);
+        // Exits never wait, whatever an entry would wait for.
+        rig.hold = held;
+        rig.silent = held;
+        rig.run(day("01-20"));
+        assert_eq!(rig.told(), ["2026-01-10T00:00:00Z ann seen exited feed-stale"]);
+        rig.put(day("01-21"), &observation("p", "ann", ""));
+        assert!(rig.told().is_empty(), "nothing enters");
+        (rig.hold, rig.silent, rig.fresh_until) = (false, false, Instant::END);
+        rig.now = day("01-22");
+        rig.review();
+        assert_eq!(rig.told(), ["2026-01-22T00:00:00Z ann seen entered resumed"]);
+    }
+}
+
+#[test]
+fn a_lease_ends_while_the_feed_is_stale_also_behind_a_backlog() {
+    let world = seen();
+    let mut rig = Rig::new(&world);
+    rig.fresh_until = day("01-10");
+    ann(&mut rig);
+    rig.put(day("01-02"), &observation("o", "ann", ""));
+    rig.told();
+    rig.hold = true;
+    rig.run(day("03-01"));
+    assert_eq!(rig.told(), ["2026-02-01T00:00:00Z ann seen exited feed-stale"]);
 }
 
 #[test]
