@@ -155,4 +155,3 @@ impl Batch {
         self.assigned.is_empty() && self.lost.is_empty() && self.records.is_empty() && self.drained.is_empty()
     }
 }
-

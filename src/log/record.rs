@@ -242,8 +242,7 @@ mod tests {
     use super::*;
 
     fn entry() -> Entry {
-        let headers =
-            Headers { kind: Kind::Put, resource_type: "Patient".into(), version: -7, more: true, source: "quelle".into() };
+        let headers = Headers { kind: Kind::Put, resource_type: "Patient".into(), version: -7, more: true, source: "quelle".into() };
         Entry { place: Place::landing(3), key: vec![1, 2, 3], headers, value: vec![9; 40] }
     }
 
@@ -275,7 +274,10 @@ mod tests {
         let names = HEAD + "Patientquelle".len() + 3;
         for end in 0..names {
             let error = Record::decode(Place::landing(3), 4, Bytes::from(&whole[..end])).expect_err("cut short");
-            assert_eq!(error.to_string(), "landing/3: the record at offset 4 is broken; stop the instance and restore the directory from a backup");
+            assert_eq!(
+                error.to_string(),
+                "landing/3: the record at offset 4 is broken; stop the instance and restore the directory from a backup"
+            );
         }
         for (at, byte) in [(0, 0), (0, 99), (1, 2), (HEAD, 0xff), (4, 0xff)] {
             let mut spoilt = whole.clone();
@@ -288,10 +290,7 @@ mod tests {
     fn debug_output_shows_no_key_and_no_value() {
         let entry = Entry { key: b"secret".to_vec(), value: b"private".to_vec(), ..entry() };
         assert_eq!(format!("{entry:?}"), "Put for landing/3, 7 bytes");
-        assert_eq!(
-            format!("{:?}", Record::new(&entry, 1, Instant::from_micros(0))),
-            "Put at landing/3@1 1970-01-01T00:00:00Z, 48 bytes"
-        );
+        assert_eq!(format!("{:?}", Record::new(&entry, 1, Instant::from_micros(0))), "Put at landing/3@1 1970-01-01T00:00:00Z, 48 bytes");
     }
 
     #[test]

@@ -139,7 +139,9 @@ impl Writer {
         let space = rustix::fs::statvfs(&*self.shared.directory).map_err(|e| LogError::io(&at, &e.into()))?;
         let free = space.f_bavail.saturating_mul(space.f_frsize);
         match free < self.shared.settings.reserve_bytes {
-            true => Err(LogError::io(&at, &std::io::ErrorKind::StorageFull.into()).retriable("free space; nothing was taken, send it again")),
+            true => {
+                Err(LogError::io(&at, &std::io::ErrorKind::StorageFull.into()).retriable("free space; nothing was taken, send it again"))
+            }
             false => Ok(()),
         }
     }
