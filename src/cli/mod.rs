@@ -5,7 +5,7 @@
 
 mod check;
 mod demo;
-mod feed;
+pub mod feed;
 mod output;
 pub mod rehearsal;
 mod simulate;

@@ -16,9 +16,9 @@ pub use worker::{Halt, Worker};
 
 use crate::source::landing::Partitions;
 use footbridge_core::audience::Definitions;
+use footbridge_core::fhir::Versions;
 use footbridge_core::gate::MemberKey;
 use footbridge_core::key::Keys;
-use footbridge_core::fhir::Versions;
 use footbridge_core::time::Span;
 use std::sync::Arc;
 

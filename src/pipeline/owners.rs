@@ -32,7 +32,9 @@ impl Owners {
             std::collections::hash_map::Entry::Vacant(slot) => {
                 let kept = match log.get(self.place, &key(resource))? {
                     None => Owner::default(),
-                    Some(bytes) => postcard::from_bytes(&bytes).map_err(|_| LogError::damaged(self.place, "an owner's state cannot be read"))?,
+                    Some(bytes) => {
+                        postcard::from_bytes(&bytes).map_err(|_| LogError::damaged(self.place, "an owner's state cannot be read"))?
+                    }
                 };
                 slot.insert(kept)
             }

@@ -12,9 +12,7 @@ use crate::source::landing::{self, Note, Told};
 use footbridge_core::audience::Evidence;
 use footbridge_core::fhir::{self, BundleLinks, Unreadable};
 use footbridge_core::key::{Person, ResourceKey, Spread};
-use footbridge_core::shard::{
-    Baseline, Broadcast, Fact, Input, Moment, Origin, Ownership, Reading, Setting, Shared, Watermark, step,
-};
+use footbridge_core::shard::{Baseline, Broadcast, Fact, Input, Moment, Origin, Ownership, Reading, Setting, Shared, Watermark, step};
 use footbridge_core::time::Instant;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -122,10 +120,6 @@ impl Shard {
 
     pub fn place(&self) -> Place {
         self.place
-    }
-
-    pub fn next(&self) -> u64 {
-        self.next
     }
 
     pub fn holds(&self) -> bool {
@@ -267,7 +261,15 @@ impl Shard {
         self.step(bridge, log, person, now, input, stage)
     }
 
-    fn step(&mut self, bridge: &Bridge, log: &impl Log, person: Person, now: Instant, input: Input, stage: &mut Stage) -> Result<(), LogError> {
+    fn step(
+        &mut self,
+        bridge: &Bridge,
+        log: &impl Log,
+        person: Person,
+        now: Instant,
+        input: Input,
+        stage: &mut Stage,
+    ) -> Result<(), LogError> {
         self.moved = true;
         let one = self.members.change(log, person)?;
         if let Input::Put(put) = &input {
@@ -280,12 +282,8 @@ impl Shard {
             }
         }
         let moment = Moment { now, hold: self.position.hold_from.is_some(), silent: &self.silent, fresh_until: self.fresh_until };
-        let setting = Setting {
-            definitions: &bridge.definitions,
-            keys: &bridge.keys,
-            member_keys: &bridge.member_keys,
-            broadcast: &self.broadcast,
-        };
+        let setting =
+            Setting { definitions: &bridge.definitions, keys: &bridge.keys, member_keys: &bridge.member_keys, broadcast: &self.broadcast };
         let done = step(&setting, person, &mut one.member, &mut one.versions, &moment, input);
         let head = head_of(&one.member);
         // A step that left its own timer due would never end.

@@ -27,7 +27,11 @@ pub struct Worker<L: Log> {
 #[derive(Debug)]
 pub enum Halt {
     /// A record was stamped too far ahead of this instance's clock.
-    Clock { place: Place, stamp: Instant, clock: Instant },
+    Clock {
+        place: Place,
+        stamp: Instant,
+        clock: Instant,
+    },
     Log(LogError),
 }
 
@@ -104,9 +108,18 @@ impl<L: Log> Worker<L> {
         done
     }
 
+    /// Whether the last turn left nothing to be done before a record comes or a timer is due.
+    pub fn is_idle(&self) -> bool {
+        !self.busy && self.batch.is_empty()
+    }
+
+    /// The next instant at which time alone may change something.
+    pub fn due(&self) -> Instant {
+        self.shards.values().map(Shard::due).min().unwrap_or(Instant::END)
+    }
+
     fn until_due(&self) -> Duration {
-        let now = (self.clock)();
-        let due = self.shards.values().map(Shard::due).min().unwrap_or(Instant::END);
+        let (now, due) = ((self.clock)(), self.due());
         if due <= now { Duration::from_millis(1) } else { WAIT.min(Duration::from_micros(due.since(now).0.unsigned_abs())) }
     }
 

@@ -105,7 +105,10 @@ impl Intake {
         // Of a broadcast resource every shard has to hear, too.
         if fhir::compartment::is_broadcast(kind) {
             for place in self.partitions.all() {
-                received.entries.push(Entry { place, ..landing::note(place, resource, &note, number_of(&[kind.as_bytes(), id.as_bytes()]), &source.name) });
+                received.entries.push(Entry {
+                    place,
+                    ..landing::note(place, resource, &note, number_of(&[kind.as_bytes(), id.as_bytes()]), &source.name)
+                });
             }
         }
         let number = number_of(&[kind.as_bytes(), id.as_bytes(), &version.map_or(0, |version| version.0).to_be_bytes()]);

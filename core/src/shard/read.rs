@@ -259,12 +259,29 @@ pub enum Route {
     /// Nothing here reads this type.
     Unread,
     /// Every partition reads it.
-    Everyone { kind: String, key: ResourceKey, version: Option<Version> },
-    Persons { kind: String, key: ResourceKey, version: Option<Version>, persons: SmallVec<[Person; 1]> },
+    Everyone {
+        kind: String,
+        key: ResourceKey,
+        version: Option<Version>,
+    },
+    Persons {
+        kind: String,
+        key: ResourceKey,
+        version: Option<Version>,
+        persons: SmallVec<[Person; 1]>,
+    },
     /// About nobody: its owners are told.
-    Nobody { key: ResourceKey, version: Option<Version> },
+    Nobody {
+        key: ResourceKey,
+        version: Option<Version>,
+    },
     /// Whose it is cannot be told: its owners are told, and it goes to quarantine.
-    Unclear { kind: String, key: ResourceKey, version: Option<Version>, why: Unreadable },
+    Unclear {
+        kind: String,
+        key: ResourceKey,
+        version: Option<Version>,
+        why: Unreadable,
+    },
     /// It cannot be told which resource it is, or which version: it goes to quarantine.
     Unreadable(Unreadable),
 }
@@ -280,9 +297,7 @@ impl Origin<'_> {
             Ok(Reading::Unclear { unclear: Unclear { key, version, kind, .. }, unreadable, .. }) => {
                 Route::Unclear { kind: kind.into(), key, version: stamped(version), why: unreadable }
             }
-            Ok(Reading::Shared { key, shared, .. }) => {
-                Route::Everyone { kind: String::new(), key, version: stamped(shared.version) }
-            }
+            Ok(Reading::Shared { key, shared, .. }) => Route::Everyone { kind: String::new(), key, version: stamped(shared.version) },
             Ok(Reading::About { persons, put, .. }) => {
                 let persons = persons.iter().map(|(person, _)| *person).collect();
                 Route::Persons { kind: String::new(), key: put.key, version: stamped(put.version), persons }

@@ -12,7 +12,10 @@ enum Step {
     Poll,
     /// Commits this many tenths of what was read, with a state and an output a record; of every record whose key divides
     /// by the number (0: none) the key is tombstoned.
-    Commit { tenths: u8, losers: u8 },
+    Commit {
+        tenths: u8,
+        losers: u8,
+    },
     Abort,
     Sessions(u8),
     Reopen,
