@@ -69,7 +69,7 @@ const PAUSE: Duration = Duration::from_secs(1);
 
 impl<L: Log> Worker<L> {
     pub fn new(log: L, bridge: Arc<Bridge>, clock: Clock) -> Worker<L> {
-        Worker { log, bridge, clock, shards: BTreeMap::new(), owners: BTreeMap::new(), batch: Batch::default(), busy: false }
+        Worker { log, bridge, clock, shards: BTreeMap::new(), owners: BTreeMap::new(), batch: Batch::default(), busy: true }
     }
 
     /// Works until `stop` is set, or until something fails that does not pass. `halted` hears why it stands still, and `None`
@@ -86,7 +86,7 @@ impl<L: Log> Worker<L> {
                 Err(halt) if halt.passes() => {
                     standing = true;
                     halted(Some(&halt));
-                    self.forget()?;
+                    self.recover()?;
                     std::thread::sleep(PAUSE);
                 }
                 Err(halt) => {
@@ -183,11 +183,16 @@ impl<L: Log> Worker<L> {
         Ok(())
     }
 
-    /// Everything since the last commit is read again.
-    fn forget(&mut self) -> Result<(), Halt> {
+    pub fn log(&self) -> &L {
+        &self.log
+    }
+
+    /// After a failure: everything since the last commit is read again.
+    pub fn recover(&mut self) -> Result<(), Halt> {
         self.shards.clear();
         self.owners.clear();
-        self.busy = false;
+        // What is held comes with the next batch.
+        self.busy = true;
         match self.log.abort() {
             Ok(()) => Ok(()),
             Err(error) if error.retry == Retry::Later && error.trouble != Trouble::Lost => Ok(()),

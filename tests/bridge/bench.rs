@@ -1,0 +1,113 @@
+//! A bridge over the log in memory, with the keys of a rehearsal.
+//!
+//! In: the shipped mappings, an instant. Out: what comes out of the log, beside what the rehearsal tells.
+//! Never here: a fault; `sim` asks for those.
+
+use footbridge::cli::feed::{self, Arrive, Feed};
+use footbridge::cli::rehearsal::Engine;
+use footbridge::config::files::Files;
+use footbridge::config::mappings::{self, Mappings};
+use footbridge::demo::shipped;
+use footbridge::log::faulty::FaultySession;
+use footbridge::log::faulty::{Faulty, VirtualClock};
+use footbridge::log::{Landing, OutTopic};
+use footbridge::pipeline::{self, Bridge, Worker};
+use footbridge::source::intake::{Intake, Source};
+use footbridge::source::landing::Partitions;
+use footbridge_core::audience::Definitions;
+use footbridge_core::fhir::Versions;
+use footbridge_core::gate::MemberKey;
+use footbridge_core::key::Keys;
+use footbridge_core::time::Instant;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+const ROUTING: &[u8] = b"footbridge rehearsal routing secret";
+const MEMBER: &[u8] = b"footbridge rehearsal member secret";
+const PARTITIONS: u16 = 4;
+
+pub fn shipped_mappings() -> Mappings {
+    mappings::read_files(&Files::Texts(shipped::MAPPINGS)).mappings.expect("the shipped mappings are right")
+}
+
+pub fn at(text: &str) -> Instant {
+    Instant::parse(text).expect("an instant")
+}
+
+/// What each member of each audience was told, in order: the event's data as JSON.
+pub type Told = BTreeMap<(String, String), Vec<String>>;
+
+pub fn rehearsed(text: &str, from: Instant, until: Instant) -> Told {
+    let engine = Engine::rehearsing(shipped_mappings());
+    let feed = Feed { from, until, arrive: Arrive::LastUpdated, threads: 1 };
+    let (fed, _) = feed::read_text(&engine, &feed, "population.ndjson", text);
+    let mut told = Told::new();
+    for happening in engine.rehearse(fed.first, fed.later, from, until).happenings {
+        let event = happening.told.event;
+        let json = sonic_rs::to_string(&event).expect("plain data");
+        told.entry((event.audience().to_owned(), event.member().to_owned())).or_default().push(json);
+    }
+    told
+}
+
+pub struct Bench {
+    pub clock: VirtualClock,
+    pub log: Faulty,
+    pub intake: Intake,
+    pub bridge: Arc<Bridge>,
+}
+
+impl Bench {
+    pub fn new(from: Instant, seed: u64) -> Bench {
+        let Mappings { catalogue, policy, valuesets, .. } = shipped_mappings();
+        let member_keys = policy.recipients.iter().map(|recipient| MemberKey::new(&recipient.key, 1, MEMBER)).collect();
+        let definitions = Arc::new(Definitions::new(catalogue, policy, valuesets));
+        let (keys, partitions) = (Keys::new(ROUTING), Partitions(PARTITIONS));
+        let source = Source { name: "push".into(), namespace: String::new(), versions: Versions::LastUpdated };
+        let feed =
+            pipeline::Feed { name: "push".into(), namespace: String::new(), versions: Versions::LastUpdated, marked: true, proves: false };
+        let clock = VirtualClock::at(from);
+        let log = Faulty::new(PARTITIONS, clock.clock(), seed);
+        let intake = Intake { definitions: Arc::clone(&definitions), keys: keys.clone(), partitions, sources: vec![source] };
+        let settings = pipeline::Settings { members_max: 16, slice: 7, ..pipeline::Settings::default() };
+        let bridge = Bridge { definitions, keys, member_keys, name: "urn:test".into(), partitions, feeds: vec![feed], settings };
+        Bench { clock, log, intake, bridge: Arc::new(bridge) }
+    }
+
+    pub fn worker(&self) -> Worker<FaultySession> {
+        self.workers(1).remove(0)
+    }
+
+    /// So many, between which the partitions are shared; those before have lost them.
+    pub fn workers(&self, count: usize) -> Vec<Worker<FaultySession>> {
+        let sessions = self.log.sessions(count).into_iter();
+        sessions.map(|session| Worker::new(session, Arc::clone(&self.bridge), self.clock.clock())).collect()
+    }
+
+    pub fn append(&self, entries: Vec<footbridge::log::Entry>) {
+        // As a source does: what was not answered is appended again.
+        while !entries.is_empty() {
+            let taken = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
+            let told = Arc::clone(&taken);
+            self.log
+                .append(entries.clone(), Box::new(move |done| told.store(done.is_ok(), std::sync::atomic::Ordering::SeqCst)))
+                .expect("not full");
+            if taken.load(std::sync::atomic::Ordering::SeqCst) {
+                return;
+            }
+        }
+    }
+
+    pub fn told(&self) -> Told {
+        let mut told = Told::new();
+        for audience in &self.bridge.definitions.catalogue.audiences {
+            let outputs = self.log.outputs(&OutTopic::Audience(audience.name.as_str().into()), 0, usize::MAX);
+            for stored in outputs.list {
+                let member = String::from_utf8(stored.key).expect("a member id is text");
+                let json = String::from_utf8(stored.value.expect("an event")).expect("JSON is text");
+                told.entry((audience.name.clone(), member)).or_default().push(json);
+            }
+        }
+        told
+    }
+}
