@@ -3,6 +3,7 @@
 //! In: a mappings folder. Out: `Mappings`, or every problem with its place and a way out.
 //! Never here: the meaning of a key; the room that owns the type reads it from its `Document`.
 
+pub mod data;
 pub mod files;
 mod included;
 pub mod mappings;

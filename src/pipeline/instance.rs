@@ -1,0 +1,124 @@
+//! An instance: one process with its log, its workers and what its sources need.
+//!
+//! In: a data folder, mappings, a clock. Out: a running bridge. Never here: a socket, a flag, a signal.
+
+use super::{Bridge, Feed, Halt, Settings, Worker};
+use crate::config::data::DataFolder;
+use crate::config::mappings::Mappings;
+use crate::log::embedded::{self, Embedded};
+use crate::log::{Clock, Entry, Full, Landing, LogError, Stamped};
+use crate::source::intake::{Intake, Source};
+use crate::source::landing::Partitions;
+use anyhow::{Context, bail};
+use footbridge_core::audience::Definitions;
+use footbridge_core::fhir::Versions;
+use footbridge_core::gate::MemberKey;
+use footbridge_core::key::Keys;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::thread::JoinHandle;
+
+pub struct Instance {
+    pub log: Embedded,
+    pub intake: Arc<Intake>,
+    pub bridge: Arc<Bridge>,
+    stop: Arc<AtomicBool>,
+    workers: Vec<JoinHandle<Result<(), Halt>>>,
+    standing: Arc<Mutex<Vec<Option<String>>>>,
+}
+
+/// What an operator decides about an instance.
+pub struct Options {
+    pub partitions: u16,
+    pub workers: usize,
+    /// Whether the push source's baseline is marked from outside; else everything may enter from the first record on.
+    pub settings: Settings,
+    pub log: embedded::Settings,
+}
+
+/// The source that there is without a configuration.
+pub const PUSH: &str = "push";
+
+/// Under which the mappings that the state was computed with stand among the definitions.
+const IN_FORCE: &[u8] = b"in force";
+
+impl Instance {
+    pub fn start(folder: &DataFolder, mappings: Mappings, options: Options, clock: Clock) -> anyhow::Result<Instance> {
+        let Options { partitions, workers, settings, log } = options;
+        let log = Embedded::open(&folder.log(), embedded::Settings { partitions, ..log }, Arc::clone(&clock))?;
+        let Mappings { catalogue, policy, valuesets, digest, .. } = mappings;
+        match log.definition(IN_FORCE)? {
+            None => log.define(IN_FORCE, Some(digest.into_bytes()))?,
+            Some(before) if &before[..] == digest.as_bytes() => {}
+            Some(_) => bail!(
+                "{}: its state was computed with other mappings; changed mappings cannot be adopted yet: start with a new folder \
+                 and load it again, or go back to the mappings before",
+                folder.path().display()
+            ),
+        }
+        let member_keys = policy.recipients.iter().map(|recipient| MemberKey::new(&recipient.key, 1, &folder.members)).collect();
+        let definitions = Arc::new(Definitions::new(catalogue, policy, valuesets));
+        let (keys, partitions) = (Keys::new(&folder.routing), Partitions(partitions));
+        let source = Source { name: PUSH.into(), namespace: String::new(), versions: Versions::LastUpdated };
+        let feed = Feed { name: PUSH.into(), namespace: String::new(), versions: Versions::LastUpdated, marked: true, proves: false };
+        let intake = Intake { definitions: Arc::clone(&definitions), keys: keys.clone(), partitions, sources: vec![source] };
+        let name = "urn:footbridge".to_owned();
+        let bridge = Arc::new(Bridge { definitions, keys, member_keys, name, partitions, feeds: vec![feed], settings });
+        let stop = Arc::new(AtomicBool::new(false));
+        let sessions = log.sessions(workers.max(1))?;
+        let standing = Arc::new(Mutex::new(vec![None; sessions.len()]));
+        let mut threads = Vec::new();
+        for (number, session) in sessions.into_iter().enumerate() {
+            let mut worker = Worker::new(session, Arc::clone(&bridge), Arc::clone(&clock));
+            let (stop, standing) = (Arc::clone(&stop), Arc::clone(&standing));
+            let thread = std::thread::Builder::new().name(format!("worker {number}")).spawn(move || {
+                worker.run(&stop, &mut |halt| {
+                    standing.lock().unwrap_or_else(PoisonError::into_inner)[number] = halt.map(ToString::to_string);
+                })
+            });
+            threads.push(thread.context("a worker's thread")?);
+        }
+        Ok(Instance { log, intake: Arc::new(intake), bridge, stop, workers: threads, standing })
+    }
+
+    /// Appends and waits until it is durable. A full queue is waited for.
+    pub fn append(&self, mut entries: Vec<Entry>) -> Result<Option<Stamped>, LogError> {
+        if entries.is_empty() {
+            return Ok(None);
+        }
+        loop {
+            let (told, answer) = mpsc::sync_channel(1);
+            // The receiver waits below, whatever is sent.
+            match self.log.append(entries, Box::new(move |done| drop(told.send(done)))) {
+                Ok(()) => return answer.recv().map_err(|_| LogError::stopped("landing"))?.map(Some),
+                Err(Full { entries: back, .. }) => {
+                    entries = back;
+                    std::thread::sleep(std::time::Duration::from_millis(2));
+                }
+            }
+        }
+    }
+
+    /// Why workers stand still, if any does.
+    pub fn troubles(&self) -> Vec<String> {
+        self.standing.lock().unwrap_or_else(PoisonError::into_inner).iter().flatten().cloned().collect()
+    }
+
+    /// Whether a worker has ended by itself: the instance is of no use any more.
+    pub fn is_broken(&self) -> bool {
+        self.workers.iter().any(JoinHandle::is_finished)
+    }
+
+    /// Lets the workers finish what they have in hand.
+    pub fn stop(self) -> Result<(), Halt> {
+        self.stop.store(true, Ordering::Release);
+        for worker in self.workers {
+            match worker.join() {
+                Ok(done) => done?,
+                // It has said on its own why.
+                Err(_) => return Err(Halt::Log(LogError::stopped("a worker"))),
+            }
+        }
+        Ok(())
+    }
+}
