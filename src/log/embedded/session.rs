@@ -139,7 +139,8 @@ impl Session {
     }
 
     fn check(&self, commit: &Commit) -> Result<(), LogError> {
-        commit.check(|place| self.seats.iter().any(|seat| seat.place == place))?;
+        // Before the first poll, and after an abort, the loop was not told where it stands.
+        commit.check(|place| self.standing == Standing::Working && self.seats.iter().any(|seat| seat.place == place))?;
         for (number, &(place, position)) in commit.positions.iter().enumerate() {
             let seat = self.seats.iter().find(|seat| seat.place == place);
             if seat.is_none_or(|seat| position < seat.committed || position > seat.next) {
@@ -210,7 +211,8 @@ impl Log for Session {
     }
 
     fn replay(&self, place: Place, from: u64, records: &mut Vec<Record>) -> Result<Option<u64>, LogError> {
-        let Some(seat) = self.seats.iter().find(|seat| seat.place == place) else { return Err(LogError::lost(place)) };
+        let told = self.standing == Standing::Working;
+        let seat = self.seats.iter().find(|seat| told && seat.place == place).ok_or_else(|| LogError::lost(place))?;
         let settings = &self.handle.shared.settings;
         let mut budget = Budget { records: settings.poll_records_max, bytes: settings.poll_bytes_max };
         let mut next = from;

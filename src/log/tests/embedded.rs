@@ -90,7 +90,9 @@ fn a_full_queue_gives_the_entries_back() {
     disk.log().append(vec![entry(HERE, "a", "1")], held).expect("room");
     wait_entered.recv().expect("the writer is there");
     let big = "x".repeat(300);
-    disk.log().append(vec![entry(HERE, "b", &big)], Box::new(|done| drop(done.expect("taken")))).expect("one of any size fits when none waits");
+    disk.log()
+        .append(vec![entry(HERE, "b", &big)], Box::new(|done| assert!(done.is_ok())))
+        .expect("one of any size fits when none waits");
     let full = disk.log().append(vec![entry(HERE, "c", "1"), entry(HERE, "d", "1")], Box::new(|_| ())).expect_err("full");
     assert_eq!(full.entries, [entry(HERE, "c", "1"), entry(HERE, "d", "1")]);
     go.send(()).expect("the writer waits");
