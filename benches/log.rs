@@ -27,13 +27,17 @@ fn main() {
     let entries = entries(count);
     let size = Record::new(&entries[0], 0, Instant::from_micros(0)).whole().len();
     println!("{count} records of {size} B over {PARTITIONS} partitions, a sync each {GROUP} or each group, in {}", root.display());
-    println!("{:<58}{:>12}{:>12}", "", "records/s", "us/record");
+    println!("{:<58}{:>12}{:>12}{:>12}", "", "records/s", "us/record", "MB more");
     let run = |name: &str, work: &dyn Fn(&Path)| {
         let directory = tempfile::tempdir_in(&root).expect("a directory");
+        // From here on the system counts the peak anew (Linux).
+        let counted = std::fs::write("/proc/self/clear_refs", "5").is_ok();
+        let before = memory("VmRSS:");
         let start = std::time::Instant::now();
         work(directory.path());
         let micros = start.elapsed().as_micros() as f64 / count as f64;
-        println!("{name:<58}{:>12.0}{micros:>12.2}", 1e6 / micros);
+        let more = if counted { memory("VmHWM:").saturating_sub(before) / 1024 } else { 0 };
+        println!("{name:<58}{:>12.0}{micros:>12.2}{more:>12}", 1e6 / micros);
     };
     run("plain file", &|directory| plain(directory, &entries));
     run("fjall", &|directory| fjall_only(directory, &entries, 0));
@@ -42,6 +46,13 @@ fn main() {
     run("ours: append, poll, commit with 200 B of state a record", &|directory| whole_way(&open(directory), &entries));
     let directory = tempfile::tempdir_in(&root).expect("a directory");
     latency(&open(directory.path()), &entries[..2000.min(count)]);
+}
+
+/// A line of this process's status, in KB; 0 where the system has none.
+fn memory(name: &str) -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix(name));
+    line.and_then(|text| text.trim().split(' ').next()?.parse().ok()).unwrap_or(0)
 }
 
 fn entries(count: usize) -> Vec<Entry> {

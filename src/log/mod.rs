@@ -54,7 +54,7 @@ pub trait Log: Send {
 /// What sources hold: they append, from any thread.
 pub trait Landing: Send + Sync {
     /// All entries of one call are taken or none; in each place they stand next to each other, in order. `done` is called
-    /// once they are durable, or with the error; it must be quick. An error leaves open whether they were taken: the source
+    /// once they are durable, or with the error; it must be quick and never wait for the log. An error leaves open whether they were taken: the source
     /// appends them again (equal keys are compacted).
     fn append(&self, entries: Vec<Entry>, done: Done) -> Result<(), Full>;
 }

@@ -7,7 +7,7 @@ use super::layout::{keyed, offset_at, record_key};
 use super::queue::{Compaction, Job};
 use super::tail::{Next, Tail};
 use super::{Handle, error};
-use crate::log::{Batch, Bytes, Commit, Log, LogError, Place, Record};
+use crate::log::{Batch, Bytes, Commit, Log, LogError, Place, Record, Trouble};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -32,6 +32,8 @@ enum Standing {
     Failed,
     /// Others hold the places, and the loop was told.
     Lost,
+    /// The log ended while a commit was under way: only a new start can tell whether it was done.
+    Over,
 }
 
 /// One place held.
@@ -162,6 +164,7 @@ impl Log for Session {
             match self.standing {
                 Standing::Failed => return Err(LogError::refused(self.at(), "a commit failed and `abort` was not called")),
                 Standing::Lost => return Err(LogError::lost(self.at())),
+                Standing::Over => return Err(LogError::stopped(self.at())),
                 Standing::New | Standing::Working => {}
             }
             let (seen, over) = {
@@ -169,7 +172,7 @@ impl Log for Session {
                 (tail.pushes(), tail.over().cloned())
             };
             match over {
-                Some(error) if error.trouble == crate::log::Trouble::Lost => {
+                Some(error) if error.trouble == Trouble::Lost => {
                     self.standing = Standing::Lost;
                     batch.lost = self.places().collect();
                     return Ok(());
@@ -224,6 +227,7 @@ impl Log for Session {
         match self.standing {
             Standing::Failed => return Err(LogError::refused(self.at(), "a commit failed and `abort` was not called")),
             Standing::Lost => return Err(LogError::lost(self.at())),
+            Standing::Over => return Err(LogError::stopped(self.at())),
             Standing::New | Standing::Working => {}
         }
         if commit.is_empty() {
@@ -235,7 +239,10 @@ impl Log for Session {
             self.handle.shared.queue.ask(&self.at(), |reply| Job::Commit { session, commit, compaction, reply })
         });
         if let Err(error) = done {
-            self.standing = Standing::Failed;
+            self.standing = match error.trouble {
+                Trouble::Refused | Trouble::Lost => Standing::Failed,
+                _ => Standing::Over,
+            };
             return Err(error);
         }
         for (place, position) in positions {
@@ -250,10 +257,12 @@ impl Log for Session {
     }
 
     fn abort(&mut self) -> Result<(), LogError> {
-        if self.standing == Standing::Lost {
-            return Err(LogError::lost(self.at()));
+        match self.standing {
+            Standing::Lost => return Err(LogError::lost(self.at())),
+            Standing::Over => return Err(LogError::stopped(self.at())),
+            Standing::New | Standing::Working | Standing::Failed => {}
         }
-        // A commit whose answer is an error did nothing, unless the writer ended: then nothing goes on here.
+        // A commit that was refused did nothing: what this session knows as committed is.
         self.seats.iter_mut().for_each(Seat::rewind);
         self.standing = Standing::New;
         Ok(())
