@@ -58,12 +58,19 @@ impl Seat {
 }
 
 impl Session {
+    /// `seats` in the order of their places.
     pub(super) fn new(handle: Arc<Handle>, number: u64, tail: Arc<Tail>, seats: Vec<Seat>) -> Session {
         Session { handle, number, tail, seats, turn: 0, standing: Standing::New }
     }
 
     pub fn places(&self) -> impl Iterator<Item = Place> + '_ {
         self.seats.iter().map(|seat| seat.place)
+    }
+
+    /// Seats are in the order of their places.
+    fn seat(&self, place: Place) -> Option<&Seat> {
+        let found = self.seats.binary_search_by_key(&place, |seat| seat.place);
+        found.ok().and_then(|index| self.seats.get(index))
     }
 
     fn at(&self) -> String {
@@ -107,7 +114,7 @@ impl Session {
         let mut newest: BTreeMap<Vec<u8>, Option<u64>> = BTreeMap::new();
         let mut compaction = Compaction::default();
         for &(place, position) in &commit.positions {
-            let Some(seat) = self.seats.iter().find(|seat| seat.place == place) else { continue };
+            let Some(seat) = self.seat(place) else { continue };
             for record in seat.pending.iter().take_while(|record| record.offset < position) {
                 let key = keyed(place, record.key());
                 let older = match newest.get(&key) {
@@ -142,9 +149,9 @@ impl Session {
 
     fn check(&self, commit: &Commit) -> Result<(), LogError> {
         // Before the first poll, and after an abort, the loop was not told where it stands.
-        commit.check(|place| self.standing == Standing::Working && self.seats.iter().any(|seat| seat.place == place))?;
+        commit.check(|place| self.standing == Standing::Working && self.seat(place).is_some())?;
         for (number, &(place, position)) in commit.positions.iter().enumerate() {
-            let seat = self.seats.iter().find(|seat| seat.place == place);
+            let seat = self.seat(place);
             if seat.is_none_or(|seat| position < seat.committed || position > seat.next) {
                 return Err(LogError::refused(place, format!("position {position} is not among what was read")));
             }
@@ -215,7 +222,7 @@ impl Log for Session {
 
     fn replay(&self, place: Place, from: u64, records: &mut Vec<Record>) -> Result<Option<u64>, LogError> {
         let told = self.standing == Standing::Working;
-        let seat = self.seats.iter().find(|seat| told && seat.place == place).ok_or_else(|| LogError::lost(place))?;
+        let seat = self.seat(place).filter(|_| told).ok_or_else(|| LogError::lost(place))?;
         let settings = &self.handle.shared.settings;
         let mut budget = Budget { records: settings.poll_records_max, bytes: settings.poll_bytes_max };
         let mut next = from;
