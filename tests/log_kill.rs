@@ -128,7 +128,7 @@ fn everything_acknowledged_survives_kill_9_and_every_commit_is_whole() {
             left -= u64::from(note(&line, &mut appended, &mut committed));
         }
         child.kill().expect("killed");
-        lines.map_while(Result::ok).for_each(|line| drop(note(&line, &mut appended, &mut committed)));
+        lines.map_while(Result::ok).for_each(|line| _ = note(&line, &mut appended, &mut committed));
         child.wait().expect("it ended");
         examine(directory.path(), appended, &committed, round);
     }

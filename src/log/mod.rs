@@ -37,11 +37,12 @@ pub trait Log: Send {
     /// The committed state whose keys begin with `prefix`, in the order of the keys.
     fn scan(&self, place: Place, prefix: &[u8], each: &mut dyn FnMut(&[u8], &[u8])) -> Result<(), LogError>;
 
-    /// Reads landing or owners again, from `from` up to the committed position: appends a bounded number of records to
+    /// Reads landing or owners of a place held again, from `from` up to the committed position: appends a bounded number of records to
     /// `records` and returns where to go on, or `None` at the end. Records that were compacted away are not there.
     fn replay(&self, place: Place, from: u64, records: &mut Vec<Record>) -> Result<Option<u64>, LogError>;
 
-    /// One atomic, durable act for all places held. Positions only rise, and never past what this session was given.
+    /// One atomic, durable act for all places held: those that a batch named as assigned, and none before. Positions only
+    /// rise, and never past what this session was given.
     /// An error other than `Trouble::Refused` leaves open whether it was done: the position after `abort` tells.
     fn commit(&mut self, commit: Commit) -> Result<(), LogError>;
 
@@ -53,7 +54,7 @@ pub trait Log: Send {
 /// What sources hold: they append, from any thread.
 pub trait Landing: Send + Sync {
     /// All entries of one call are taken or none; in each place they stand next to each other, in order. `done` is called
-    /// once they are durable, or with the error; it must be quick. An error leaves open whether they were taken: the source
+    /// once they are durable, or with the error; it must be quick and never wait for the log. An error leaves open whether they were taken: the source
     /// appends them again (equal keys are compacted).
     fn append(&self, entries: Vec<Entry>, done: Done) -> Result<(), Full>;
 }

@@ -59,7 +59,7 @@ impl Embedded {
         let database = database.worker_threads(2).manual_journal_persist(true).open().map_err(failed)?;
         let spaces = Spaces::open(&database, settings.memtable_bytes).map_err(failed)?;
         let ends = ends(directory, &spaces, settings.partitions)?;
-        let queue = Queue::new(settings.queue_bytes_max);
+        let queue = Queue::new(settings.queue_bytes_max, settings.answer_within);
         let (directory, outputs) = (directory.to_path_buf(), readers::News::default());
         let shared = Arc::new(Shared { directory, settings, clock, queue, outputs, spaces, database, _lock: lock });
         let handle = Arc::new(Handle { shared: Arc::clone(&shared), writer: Mutex::new(None) });

@@ -6,8 +6,9 @@
 use super::session::Session;
 use crate::log::{Commit, Done, Entry, Full, LogError, Place, Stamped};
 use std::collections::VecDeque;
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 pub type Reply<T> = SyncSender<Result<T, LogError>>;
 
@@ -45,6 +46,7 @@ pub enum Answer {
 
 pub struct Queue {
     append_bytes_max: usize,
+    answer_within: Duration,
     state: Mutex<State>,
     news: Condvar,
 }
@@ -57,8 +59,8 @@ struct State {
 }
 
 impl Queue {
-    pub fn new(append_bytes_max: usize) -> Queue {
-        Queue { append_bytes_max, state: Mutex::default(), news: Condvar::new() }
+    pub fn new(append_bytes_max: usize, answer_within: Duration) -> Queue {
+        Queue { append_bytes_max, answer_within, state: Mutex::default(), news: Condvar::new() }
     }
 
     /// Only plain moves happen under the lock: what a thread left behind is whole.
@@ -95,7 +97,17 @@ impl Queue {
             state.jobs.push_back(job(reply));
             self.news.notify_one();
         }
-        answer.recv().unwrap_or_else(|_| Err(LogError::stopped(at)))
+        match answer.recv_timeout(self.answer_within) {
+            Ok(answer) => answer,
+            Err(RecvTimeoutError::Disconnected) => Err(LogError::stopped(at)),
+            Err(RecvTimeoutError::Timeout) => {
+                let mut error = LogError::stopped(at);
+                error.what = "the disk does not answer".into();
+                error.hint = "see to the disk and its free space, then start the instance again";
+                self.close(error.clone());
+                Err(error)
+            }
+        }
     }
 
     /// Waits for jobs and takes them up to the bounds, at least one. Empty: closed, and nothing is left.

@@ -3,10 +3,10 @@
 //! In: a topic and an offset or a key. Out: outputs in order, a bounded number at a time; news of more.
 //! Never here: a record of landing or a member's state.
 
-use super::layout::{decode_output, newest_key, offset_at, output_key, stream, topic_of};
+use super::layout::{decode_output, newest_key, offset_at, output_key, place_key, record_key, stream, topic_of};
 use super::queue::Job;
 use super::{Embedded, error};
-use crate::log::{Bytes, Commit, LogError, OutTopic, Output, Outputs, Stored};
+use crate::log::{Bytes, Commit, LogError, OutTopic, Output, Outputs, Place, Stored, Topic};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -64,6 +64,25 @@ impl Embedded {
         let offset = offset_at(&offset, 0, "newest")?;
         let stored = moment.get(&shared.spaces.outputs, output_key(&stream, offset)).map_err(failed)?;
         stored.map(|bytes| decode_output(offset, &bytes)).transpose()
+    }
+
+    /// Whether everything that was appended has been read and committed.
+    pub fn is_worked_off(&self) -> Result<bool, LogError> {
+        let shared = self.shared();
+        let failed = |e| error(&shared.directory, &e);
+        for partition in 0..shared.settings.partitions {
+            for topic in [Topic::Landing, Topic::Owners] {
+                let range = record_key(partition, 0)..=record_key(partition, u64::MAX);
+                let Some(last) = shared.spaces.records(topic).range(range).next_back() else { continue };
+                let last = offset_at(&last.key().map_err(failed)?, 2, "landing")?;
+                let position = shared.spaces.positions.get(place_key(Place { topic, partition })).map_err(failed)?;
+                let position = position.map(|bytes| offset_at(&bytes, 0, "positions")).transpose()?.unwrap_or(0);
+                if position <= last {
+                    return Ok(false);
+                }
+            }
+        }
+        Ok(true)
     }
 
     /// Takes one out of quarantine. Nothing happens where there is none.

@@ -7,7 +7,7 @@ use super::layout::{keyed, offset_at, record_key};
 use super::queue::{Compaction, Job};
 use super::tail::{Next, Tail};
 use super::{Handle, error};
-use crate::log::{Batch, Bytes, Commit, Log, LogError, Place, Record};
+use crate::log::{Batch, Bytes, Commit, Log, LogError, Place, Record, Trouble};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -32,6 +32,8 @@ enum Standing {
     Failed,
     /// Others hold the places, and the loop was told.
     Lost,
+    /// The log ended while a commit was under way: only a new start can tell whether it was done.
+    Over,
 }
 
 /// One place held.
@@ -56,12 +58,19 @@ impl Seat {
 }
 
 impl Session {
+    /// `seats` in the order of their places.
     pub(super) fn new(handle: Arc<Handle>, number: u64, tail: Arc<Tail>, seats: Vec<Seat>) -> Session {
         Session { handle, number, tail, seats, turn: 0, standing: Standing::New }
     }
 
     pub fn places(&self) -> impl Iterator<Item = Place> + '_ {
         self.seats.iter().map(|seat| seat.place)
+    }
+
+    /// Seats are in the order of their places.
+    fn seat(&self, place: Place) -> Option<&Seat> {
+        let found = self.seats.binary_search_by_key(&place, |seat| seat.place);
+        found.ok().and_then(|index| self.seats.get(index))
     }
 
     fn at(&self) -> String {
@@ -105,7 +114,7 @@ impl Session {
         let mut newest: BTreeMap<Vec<u8>, Option<u64>> = BTreeMap::new();
         let mut compaction = Compaction::default();
         for &(place, position) in &commit.positions {
-            let Some(seat) = self.seats.iter().find(|seat| seat.place == place) else { continue };
+            let Some(seat) = self.seat(place) else { continue };
             for record in seat.pending.iter().take_while(|record| record.offset < position) {
                 let key = keyed(place, record.key());
                 let older = match newest.get(&key) {
@@ -139,9 +148,10 @@ impl Session {
     }
 
     fn check(&self, commit: &Commit) -> Result<(), LogError> {
-        commit.check(|place| self.seats.iter().any(|seat| seat.place == place))?;
+        // Before the first poll, and after an abort, the loop was not told where it stands.
+        commit.check(|place| self.standing == Standing::Working && self.seat(place).is_some())?;
         for (number, &(place, position)) in commit.positions.iter().enumerate() {
-            let seat = self.seats.iter().find(|seat| seat.place == place);
+            let seat = self.seat(place);
             if seat.is_none_or(|seat| position < seat.committed || position > seat.next) {
                 return Err(LogError::refused(place, format!("position {position} is not among what was read")));
             }
@@ -161,6 +171,7 @@ impl Log for Session {
             match self.standing {
                 Standing::Failed => return Err(LogError::refused(self.at(), "a commit failed and `abort` was not called")),
                 Standing::Lost => return Err(LogError::lost(self.at())),
+                Standing::Over => return Err(LogError::stopped(self.at())),
                 Standing::New | Standing::Working => {}
             }
             let (seen, over) = {
@@ -168,7 +179,7 @@ impl Log for Session {
                 (tail.pushes(), tail.over().cloned())
             };
             match over {
-                Some(error) if error.trouble == crate::log::Trouble::Lost => {
+                Some(error) if error.trouble == Trouble::Lost => {
                     self.standing = Standing::Lost;
                     batch.lost = self.places().collect();
                     return Ok(());
@@ -210,7 +221,8 @@ impl Log for Session {
     }
 
     fn replay(&self, place: Place, from: u64, records: &mut Vec<Record>) -> Result<Option<u64>, LogError> {
-        let Some(seat) = self.seats.iter().find(|seat| seat.place == place) else { return Err(LogError::lost(place)) };
+        let told = self.standing == Standing::Working;
+        let seat = self.seat(place).filter(|_| told).ok_or_else(|| LogError::lost(place))?;
         let settings = &self.handle.shared.settings;
         let mut budget = Budget { records: settings.poll_records_max, bytes: settings.poll_bytes_max };
         let mut next = from;
@@ -222,6 +234,7 @@ impl Log for Session {
         match self.standing {
             Standing::Failed => return Err(LogError::refused(self.at(), "a commit failed and `abort` was not called")),
             Standing::Lost => return Err(LogError::lost(self.at())),
+            Standing::Over => return Err(LogError::stopped(self.at())),
             Standing::New | Standing::Working => {}
         }
         if commit.is_empty() {
@@ -233,7 +246,10 @@ impl Log for Session {
             self.handle.shared.queue.ask(&self.at(), |reply| Job::Commit { session, commit, compaction, reply })
         });
         if let Err(error) = done {
-            self.standing = Standing::Failed;
+            self.standing = match error.trouble {
+                Trouble::Refused | Trouble::Lost => Standing::Failed,
+                _ => Standing::Over,
+            };
             return Err(error);
         }
         for (place, position) in positions {
@@ -248,10 +264,12 @@ impl Log for Session {
     }
 
     fn abort(&mut self) -> Result<(), LogError> {
-        if self.standing == Standing::Lost {
-            return Err(LogError::lost(self.at()));
+        match self.standing {
+            Standing::Lost => return Err(LogError::lost(self.at())),
+            Standing::Over => return Err(LogError::stopped(self.at())),
+            Standing::New | Standing::Working | Standing::Failed => {}
         }
-        // A commit whose answer is an error did nothing, unless the writer ended: then nothing goes on here.
+        // A commit that was refused did nothing: what this session knows as committed is.
         self.seats.iter_mut().for_each(Seat::rewind);
         self.standing = Standing::New;
         Ok(())

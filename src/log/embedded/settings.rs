@@ -4,6 +4,7 @@
 //! Never here: reading a configuration file.
 
 use footbridge_core::time::Span;
+use std::time::Duration;
 
 #[derive(Debug, Clone)]
 pub struct Settings {
@@ -25,6 +26,8 @@ pub struct Settings {
     pub poll_bytes_max: usize,
     /// Below this much free space appends are refused, so that what was taken can still be worked off.
     pub reserve_bytes: u64,
+    /// A commit that the writer has not answered by then ends the log: the disk hangs, and nothing may be assumed.
+    pub answer_within: Duration,
     /// How long superseded events of an audience, tombstones, disclosures and what stands in quarantine are kept.
     pub superseded_for: Span,
     pub disclosures_for: Span,
@@ -36,7 +39,7 @@ impl Default for Settings {
         Settings {
             partitions: 48,
             cache_bytes: 32 << 20,
-            memtable_bytes: 24 << 20,
+            memtable_bytes: 48 << 20,
             queue_bytes_max: 16 << 20,
             tail_bytes_max: 16 << 20,
             group_bytes_max: 4 << 20,
@@ -44,6 +47,7 @@ impl Default for Settings {
             poll_records_max: 1000,
             poll_bytes_max: 2 << 20,
             reserve_bytes: 256 << 20,
+            answer_within: Duration::from_secs(60),
             superseded_for: Span::days(37),
             disclosures_for: Span::days(6 * 366),
             quarantine_for: Span::days(30),

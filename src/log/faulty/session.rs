@@ -44,6 +44,11 @@ impl FaultySession {
         }
     }
 
+    /// As long as an abort was not answered by a poll, the session does not know where it stands.
+    fn check_told(&self, commit: &Commit) -> Result<(), LogError> {
+        commit.check(|place| !self.again && self.seats.contains_key(&place))
+    }
+
     fn news(&mut self, world: &mut World, batch: &mut Batch) {
         if self.again {
             self.again = false;
@@ -140,7 +145,9 @@ impl Log for FaultySession {
     fn commit(&mut self, commit: Commit) -> Result<(), LogError> {
         self.check()?;
         let seats = &self.seats;
-        let done = self.log.world().commit(self.id, commit, |place| seats.get(&place).map_or(0, |seat| seat.next));
+        let done = self
+            .check_told(&commit)
+            .and_then(|()| self.log.world().commit(self.id, commit, |place| seats.get(&place).map_or(0, |seat| seat.next)));
         self.failed = done.is_err();
         done
     }

@@ -168,11 +168,13 @@ impl World {
     pub fn commit(&mut self, session: u64, commit: Commit, next: impl Fn(Place) -> u64) -> Result<(), LogError> {
         self.alive(session)?;
         let holder = |place: Place| self.lanes.get(&place).and_then(|lane| lane.holder);
-        commit.check(|place| holder(place) == Some(session))?;
+        // A place that came back while the session did not look is not the one that it read.
+        let told = |place: Place| self.sessions.get(&session).is_some_and(|standing| !standing.assigned.contains(&place));
+        commit.check(|place| holder(place) == Some(session) && told(place))?;
         self.check(&commit.appends)?;
         for (number, &(place, position)) in commit.positions.iter().enumerate() {
             let committed = self.lanes.get(&place).map_or(0, |lane| lane.committed);
-            if position < committed || position > next(place).max(committed) {
+            if position < committed || position > next(place) {
                 return Err(LogError::refused(place, format!("position {position} is not among what was read")));
             }
             if commit.positions[..number].iter().any(|&(other, _)| other == place) {

@@ -90,14 +90,36 @@ fn a_full_queue_gives_the_entries_back() {
     disk.log().append(vec![entry(HERE, "a", "1")], held).expect("room");
     wait_entered.recv().expect("the writer is there");
     let big = "x".repeat(300);
-    disk.log()
-        .append(vec![entry(HERE, "b", &big)], Box::new(|done| drop(done.expect("taken"))))
-        .expect("one of any size fits when none waits");
+    disk.log().append(vec![entry(HERE, "b", &big)], Box::new(|done| assert!(done.is_ok()))).expect("one of any size fits when none waits");
     let full = disk.log().append(vec![entry(HERE, "c", "1"), entry(HERE, "d", "1")], Box::new(|_| ())).expect_err("full");
     assert_eq!(full.entries, [entry(HERE, "c", "1"), entry(HERE, "d", "1")]);
     go.send(()).expect("the writer waits");
     let mut session = disk.sessions(1).remove(0);
     assert_eq!(told(&drain(&mut *session).records), ["landing/0@0 a=1".to_string(), format!("landing/0@1 b={big}")]);
+}
+
+#[test]
+fn a_commit_that_gets_no_answer_ends_the_log_and_nothing_is_assumed() {
+    let mut disk = OnDisk::new(Settings { answer_within: Duration::from_millis(200), ..small() });
+    let mut session = disk.sessions(1).remove(0);
+    drain(&mut *session);
+    let (entered, wait_entered) = sync_channel(0);
+    let (go, wait_go) = sync_channel::<()>(0);
+    let held = Box::new(move |_| {
+        entered.send(()).expect("the test waits");
+        wait_go.recv().expect("the test lets go");
+    });
+    disk.log().append(vec![entry(HERE, "a", "1")], held).expect("room");
+    wait_entered.recv().expect("the writer is there");
+    let error = session.commit(Commit { outputs: vec![event("m", Some("1"))], ..Commit::default() }).expect_err("no answer");
+    assert_eq!((error.trouble, error.retry), (Trouble::Stopped, Retry::Never));
+    assert!(session.abort().is_err() && session.poll(Duration::ZERO, &mut Batch::default()).is_err());
+    assert_eq!(append(disk.log(), vec![entry(HERE, "b", "1")]).expect_err("over").trouble, Trouble::Stopped);
+    go.send(()).expect("the writer waits");
+    drop(session);
+    disk.reopen();
+    // It was under way: here the writer came to it after all, and it is there, whole.
+    assert_eq!(disk.outputs(&audience()).len(), 1);
 }
 
 #[test]

@@ -136,6 +136,7 @@ fn the_same_seed_meets_the_same_faults_and_another_seed_others() {
         log.odds(Odds { commit: 300, append: 200, torn: 100, drained_late: 300, short_poll: 500 });
         let (mut chance, mut seen, mut current) = (Chance::new(99), Vec::new(), session(&log));
         let mut batch = Batch::default();
+        current.poll(Duration::ZERO, &mut batch).expect("alive");
         for n in 0..300 {
             match chance.below(3) {
                 0 => seen.push(format!("{}", append(&log, vec![entry(HERE, &n.to_string(), "v"); 3]).is_ok())),
@@ -149,6 +150,7 @@ fn the_same_seed_meets_the_same_faults_and_another_seed_others() {
                     if done.is_err() && current.abort().is_err() {
                         current = session(&log);
                     }
+                    current.poll(Duration::ZERO, &mut batch).expect("alive");
                 }
             }
         }

@@ -41,7 +41,8 @@ const STORIES: &[(&str, Story)] = &[
     ("new sessions take all from the old ones", taken_over),
     ("quarantine forgets what a tombstone names, an audience shows it", outputs),
     ("state is found by key and by prefix", state),
-    ("a commit that goes back or takes an old place is refused", backwards),
+    ("a commit that goes back is refused", backwards),
+    ("a session commits nothing to a place before it was told of it", untold),
 ];
 
 fn commit_to(places: &[(Place, u64)]) -> Commit {
@@ -241,6 +242,7 @@ fn tombstones(subject: &mut dyn Subject) {
     drop((session, landing));
     subject.reopen();
     let (landing, mut session) = (subject.landing(), one(subject));
+    drain(&mut *session);
     append(&*landing, vec![entry(ONE, "r/1", "again")]).expect("taken");
     // A tombstone for what is not committed yet removes nothing.
     session.commit(Commit { landing_tombstones: vec![(ONE, b"r/1".to_vec())], ..Commit::default() }).expect("committed");
@@ -324,6 +326,7 @@ fn outputs(subject: &mut dyn Subject) {
 
 fn state(subject: &mut dyn Subject) {
     let mut session = one(subject);
+    drain(&mut *session);
     let set = |place, key: &[u8], value: Option<&[u8]>| (place, key.to_vec(), value.map(<[u8]>::to_vec));
     let state = vec![
         set(ONE, b"a1", Some(b"x")),
@@ -355,4 +358,15 @@ fn backwards(subject: &mut dyn Subject) {
     session.commit(commit_to(&[(ONE, 2)])).expect("committed");
     session.commit(commit_to(&[(ONE, 2)])).expect("the same again changes nothing");
     assert_eq!(session.commit(commit_to(&[(ONE, 1)])).expect_err("backwards").trouble, Trouble::Refused);
+}
+
+fn untold(subject: &mut dyn Subject) {
+    let mut session = one(subject);
+    let act = || Commit { state: vec![(ONE, vec![1], Some(vec![1]))], ..Commit::default() };
+    for _ in 0..2 {
+        assert_eq!(session.commit(act()).expect_err("not told yet").trouble, Trouble::Lost);
+        session.abort().expect("aborted");
+    }
+    drain(&mut *session);
+    session.commit(act()).expect("committed");
 }

@@ -92,10 +92,31 @@ fn topic() -> OutTopic {
     OutTopic::Audience("walk".into())
 }
 
+fn poll(sessions: &mut [Box<dyn Log>], model: &mut Model) {
+    let mut batch = Batch::default();
+    for session in sessions {
+        session.poll(Duration::ZERO, &mut batch).expect("a poll");
+        for &(place, position) in &batch.assigned {
+            assert_eq!(position, model.committed.get(&place).copied().unwrap_or(0), "{place}");
+        }
+        for record in &batch.records {
+            let next = model.next.entry(record.place).or_default();
+            assert_eq!(record.offset, *next, "{}", record.place);
+            let (key, value) = model.records[&record.place][record.offset as usize];
+            assert_eq!((record.key(), record.value()), (&[key][..], &[value][..]));
+            *next += 1;
+        }
+        for &place in &batch.drained {
+            let end = model.records.get(&place).map_or(0, Vec::len) as u64;
+            assert_eq!(model.next.get(&place).copied().unwrap_or(0), end, "{place} is drained");
+        }
+    }
+}
+
 fn walk(subject: &mut dyn Subject, steps: &[Step]) {
     let mut model = Model::default();
     let mut sessions = subject.sessions(1);
-    let mut batch = Batch::default();
+    poll(&mut sessions, &mut model);
     for step in steps {
         match step {
             Step::Append(entries) => {
@@ -109,25 +130,7 @@ fn walk(subject: &mut dyn Subject, steps: &[Step]) {
                     model.records.entry(Place::landing(partition)).or_default().push((key, value));
                 }
             }
-            Step::Poll => {
-                for session in &mut sessions {
-                    session.poll(Duration::ZERO, &mut batch).expect("a poll");
-                    for &(place, position) in &batch.assigned {
-                        assert_eq!(position, model.committed.get(&place).copied().unwrap_or(0), "{place}");
-                    }
-                    for record in &batch.records {
-                        let next = model.next.entry(record.place).or_default();
-                        assert_eq!(record.offset, *next, "{}", record.place);
-                        let (key, value) = model.records[&record.place][record.offset as usize];
-                        assert_eq!((record.key(), record.value()), (&[key][..], &[value][..]));
-                        *next += 1;
-                    }
-                    for &place in &batch.drained {
-                        let end = model.records.get(&place).map_or(0, Vec::len) as u64;
-                        assert_eq!(model.next.get(&place).copied().unwrap_or(0), end, "{place} is drained");
-                    }
-                }
-            }
+            Step::Poll => poll(&mut sessions, &mut model),
             Step::Commit { tenths, losers } => {
                 let count = sessions.len();
                 for (number, session) in sessions.iter_mut().enumerate() {
@@ -143,26 +146,27 @@ fn walk(subject: &mut dyn Subject, steps: &[Step]) {
             Step::Abort => {
                 sessions.iter_mut().for_each(|session| session.abort().expect("aborted"));
                 model.rewind();
+                poll(&mut sessions, &mut model);
             }
             Step::Sessions(count) => {
                 sessions = subject.sessions(usize::from(*count));
                 model.rewind();
+                poll(&mut sessions, &mut model);
             }
             Step::Reopen => {
                 sessions.clear();
                 subject.reopen();
                 sessions = subject.sessions(1);
                 model.rewind();
+                poll(&mut sessions, &mut model);
             }
         }
     }
     sessions.clear();
     subject.reopen();
     subject.compact();
-    let session = subject.sessions(1).pop().expect("a session");
-    // A session that was never polled may hold its places or not yet know them: both logs replay only after the first poll.
-    let mut session = session;
-    session.poll(Duration::ZERO, &mut batch).expect("a poll");
+    let mut session = subject.sessions(1).pop().expect("a session");
+    session.poll(Duration::ZERO, &mut Batch::default()).expect("a poll");
     for partition in 0..PARTITIONS {
         let place = Place::landing(partition);
         let found: Vec<_> = replayed(&*session, place).iter().map(|record| (record.offset, record.key()[0], record.value()[0])).collect();
