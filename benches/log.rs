@@ -1,6 +1,3 @@
-<<<<<<< HEAD
-fn main() {}
-=======
 //! How fast the embedded log is, beside a plain file and the bare store in the same run.
 //!
 //! In: invented records of about 830 bytes, in a directory of `LOG_BENCH_DIR` (else the system's temporary one). Out: a table.
@@ -150,4 +147,3 @@ fn latency(log: &Embedded, entries: &[Entry]) {
     times.sort();
     println!("one record, append to durable: p50 {:?}, p99 {:?}", times[times.len() / 2], times[times.len() * 99 / 100]);
 }
->>>>>>> log
