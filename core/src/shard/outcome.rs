@@ -21,8 +21,8 @@ pub struct Step {
 /// An event with what the accounting of disclosures keeps beside it.
 pub struct Told {
     pub event: Event,
-    /// The audience's position in the catalogue.
-    pub audience: usize,
+    /// The audience's position in the catalogue; `None`: an exit from one that adopted definitions have no more.
+    pub audience: Option<usize>,
     /// The keys of the consents that decided.
     pub consents: Vec<ResourceKey>,
 }
