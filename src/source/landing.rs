@@ -28,9 +28,20 @@ pub enum Note {
     Shard(Ownership),
     /// From a source: the version that made it, `None` where the stamp is its version, and whether versions are ordered by id,
     /// where a delete without one beats what was stamped before it.
-    Deleted { resource: ResourceKey, version: Option<Version>, by_id: bool },
-    Nobody { resource: ResourceKey, version: Option<Version> },
-    Unclear { resource: ResourceKey, version: Option<Version>, kind: String },
+    Deleted {
+        resource: ResourceKey,
+        version: Option<Version>,
+        by_id: bool,
+    },
+    Nobody {
+        resource: ResourceKey,
+        version: Option<Version>,
+    },
+    Unclear {
+        resource: ResourceKey,
+        version: Option<Version>,
+        kind: String,
+    },
 }
 
 impl Note {
@@ -71,8 +82,8 @@ impl Told {
             Input::Message(message) => Some(Told::Message(message)),
             Input::Preference(preference) => Some(Told::Preference(preference)),
             Input::Erase => Some(Told::Erase),
-            // A resource travels as its own bytes; the other two are no records of a person.
-            Input::Put(_) | Input::Review | Input::Tick => None,
+            // A resource travels as its own bytes; the others are no records of a person.
+            Input::Put(_) | Input::Adopt(_) | Input::Review | Input::Tick => None,
         }
     }
 
@@ -146,7 +157,12 @@ pub struct Resource<'a> {
 
 pub fn put(resource: &Resource) -> Entry {
     let Resource { place, person, key, version, kind, source, envelope } = *resource;
-    Entry { place, key: resource_key(person, key, version), headers: headers(Kind::Put, kind, version, false, source), value: encode(envelope) }
+    Entry {
+        place,
+        key: resource_key(person, key, version),
+        headers: headers(Kind::Put, kind, version, false, source),
+        value: encode(envelope),
+    }
 }
 
 /// A record that nobody could read: the shard reads it once more, and puts it into quarantine with its position.

@@ -83,7 +83,7 @@ fn leave(policy: &Policy, person: Person, member: &mut Member, now: Instant, for
     let event = gate::project(permitted, audience, recipient, policy, key.member(person), identity, seq);
     let after = Emitted { seq, episode: event.episode(), since: before.since, effective, until: effective, ..Emitted::default() };
     *member.emitted_mut(&audience.name) = after;
-    step.told.push(Told { event, audience: None, consents: Vec::new() });
+    step.told.push(Told { event, recipient: recipient.key.as_str().into(), consents: Vec::new() });
 }
 
 /// Whether this is a reason that definitions give: what consent, an opt-out, a death or a merge closes keeps its own.

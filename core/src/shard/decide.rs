@@ -88,7 +88,7 @@ pub(super) fn decide(
         let identity = identity(member, recipient);
         let event = gate::project(permitted, definition, recipient, &setting.definitions.policy, name, identity, seq);
         *member.emitted_mut(&definition.name) = Emitted { seq, episode: event.episode(), ..after };
-        step.told.push(Told { event, audience: Some(audience), consents });
+        step.told.push(Told { event, recipient: definition.recipient.as_str().into(), consents });
     }
 }
 
