@@ -27,8 +27,7 @@ struct Disclosure<'a> {
 }
 
 pub fn told(bridge: &Bridge, person: Person, told: &Told, out: &mut Vec<Output>) {
-    let Told { event, audience, consents } = told;
-    let definition = &bridge.definitions.catalogue.audiences[*audience];
+    let Told { event, recipient, consents } = told;
     let value = sonic_rs::to_vec(event).expect("an event is plain data");
     let headers = Structured::new(event, &bridge.name, None).headers();
     let topic = OutTopic::Audience(event.audience().into());
@@ -36,12 +35,12 @@ pub fn told(bridge: &Bridge, person: Person, told: &Told, out: &mut Vec<Output>)
     let disclosure = Disclosure {
         event: event.id(),
         audience: event.audience(),
-        recipient: &definition.recipient,
+        recipient,
         status: event.status().event_type(),
         reason: event.reason(),
         cause: event.cause(),
         effective: event.effective().to_string(),
-        communication: definition.communication,
+        communication: event.communication(),
         fields: event.fields(),
         consents: consents.iter().map(|key| format!("{:016x}", key.as_u64())).collect(),
     };

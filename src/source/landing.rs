@@ -82,8 +82,8 @@ impl Told {
             Input::Message(message) => Some(Told::Message(message)),
             Input::Preference(preference) => Some(Told::Preference(preference)),
             Input::Erase => Some(Told::Erase),
-            // A resource travels as its own bytes; the other two are no records of a person.
-            Input::Put(_) | Input::Review | Input::Tick => None,
+            // A resource travels as its own bytes; the others are no records of a person.
+            Input::Put(_) | Input::Adopt(_) | Input::Review | Input::Tick => None,
         }
     }
 

@@ -71,6 +71,9 @@ impl Event {
     pub fn member(&self) -> &str {
         &self.member
     }
+    pub fn communication(&self) -> Communication {
+        self.communication
+    }
     pub fn seq(&self) -> u64 {
         self.seq
     }

@@ -3,6 +3,7 @@
 //! In: a member, what may have moved, the instant. Out: at most one event an audience, and when to look again.
 //! Never here: how release comes about.
 
+use super::adopt::is_of_definitions;
 use super::member::{Emitted, Waiting};
 use super::release::{Desk, Setting};
 use super::step::Moment;
@@ -48,7 +49,11 @@ pub(super) fn decide(
             let release = desk.release(audience, unhidden);
             let by_time = !touched.has(audience);
             let waits = moment.waits(audience).or(member.awaits_hand_over().then_some(Waiting::Hold));
-            let verdict = look(&release, &before, moment, by_time, waits, audience, &lease(setting, person, audience));
+            let mut verdict = look(&release, &before, moment, by_time, waits, audience, &lease(setting, person, audience));
+            if touched.by_definitions && before.due > moment.now {
+                // The records are the same, and time alone would not have closed it.
+                verdict.transition = verdict.transition.map(as_definitions_closed_it);
+            }
             let told = verdict.transition.and_then(|(transition, after)| {
                 let grant = Grant::at(&release, transition.effective);
                 let (effective, shown) = (transition.effective, after.shown.is_some());
@@ -83,14 +88,23 @@ pub(super) fn decide(
         let identity = identity(member, recipient);
         let event = gate::project(permitted, definition, recipient, &setting.definitions.policy, name, identity, seq);
         *member.emitted_mut(&definition.name) = Emitted { seq, episode: event.episode(), ..after };
-        step.told.push(Told { event, audience, consents });
+        step.told.push(Told { event, recipient: definition.recipient.as_str().into(), consents });
     }
 }
 
-fn identity(member: &Member, recipient: &crate::consent::Recipient) -> Option<Identity> {
+pub(super) fn identity(member: &Member, recipient: &crate::consent::Recipient) -> Option<Identity> {
     let crate::consent::Identify::Identifier { system } = &recipient.identify else { return None };
     let known = member.patient.as_ref()?.identifiers.iter().find(|(name, _)| name == system)?;
     Some(Identity { system: system.clone(), value: known.1.clone() })
+}
+
+fn as_definitions_closed_it((transition, after): (Transition, Emitted)) -> (Transition, Emitted) {
+    let closed = Closed::DefinitionChanged;
+    let change = match transition.change {
+        Change::Exited(_, why) if is_of_definitions(why) => Change::Exited(closed.leave(), closed),
+        other @ (Change::Exited(..) | Change::Entered(..) | Change::Updated(..)) => other,
+    };
+    (Transition { change, ..transition }, after)
 }
 
 /// How long a membership may be trusted.

@@ -8,6 +8,7 @@ use crate::key::{Person, ResourceKey};
 use crate::time::Instant;
 use serde::{Deserialize, Serialize};
 
+use super::Adopt;
 use super::merge::Message;
 
 /// One input to one member. What a whole partition hears is [`Baseline`] and [`Watermark`].
@@ -21,6 +22,8 @@ pub enum Input {
     Message(Box<Message>),
     /// Forget the person and tell every recipient.
     Erase,
+    /// New definitions are in force: what they made of the person takes the place of what the old ones made.
+    Adopt(Box<Adopt>),
     /// Something shared changed, or a wait is over: compare everything.
     Review,
     /// Time alone.
@@ -34,7 +37,7 @@ impl Input {
             Input::Put(put) => Input::Put(Box::new(Put { more, ..*put })),
             Input::Delete(delete) => Input::Delete(Delete { more, ..delete }),
             Input::Unclear(unclear) => Input::Unclear(Unclear { more, ..unclear }),
-            other @ (Input::Preference(_) | Input::Message(_) | Input::Erase | Input::Review | Input::Tick) => other,
+            other @ (Input::Preference(_) | Input::Message(_) | Input::Erase | Input::Adopt(_) | Input::Review | Input::Tick) => other,
         }
     }
 }

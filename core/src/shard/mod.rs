@@ -3,6 +3,7 @@
 //! In: a landing record's input, a member's state, the present instant as an argument. Out: the new state, events,
 //! messages to other members, claims, the next instant. Never here: I/O, a clock, a failure.
 
+mod adopt;
 mod decide;
 mod input;
 mod member;
@@ -20,6 +21,7 @@ mod tests;
 mod touched;
 mod versions;
 
+pub use adopt::{Adopt, Former, Move, moves};
 pub use input::{Baseline, Content, Delete, Input, Preference, Put, Unclear, Watermark};
 pub use member::{Emitted, Member, Suppression, Waiting};
 pub use merge::{HandOver, Message, Parts};

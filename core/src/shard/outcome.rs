@@ -21,8 +21,8 @@ pub struct Step {
 /// An event with what the accounting of disclosures keeps beside it.
 pub struct Told {
     pub event: Event,
-    /// The audience's position in the catalogue.
-    pub audience: usize,
+    /// Whom it goes to: a key of the policy's `recipients`, of the one that was left where an exit comes of that.
+    pub recipient: Box<str>,
     /// The keys of the consents that decided.
     pub consents: Vec<ResourceKey>,
 }

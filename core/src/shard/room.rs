@@ -5,7 +5,9 @@
 
 use super::release::Setting;
 use super::step::{Moment, step};
-use super::{Baseline, Broadcast, Fact, Input, Member, Message, Owner, Ownership, Partition, Shared, Told, Versions, Watermark};
+use super::{
+    Adopt, Baseline, Broadcast, Fact, Former, Input, Member, Message, Owner, Ownership, Partition, Shared, Told, Versions, Watermark,
+};
 use crate::audience::{Definitions, Evidence};
 use crate::consent::OnStale;
 use crate::fhir::Version;
@@ -187,6 +189,23 @@ impl<'a> Room<'a> {
         persons.sort_unstable();
         for person in persons {
             self.put(person, now, Input::Review, out);
+        }
+    }
+
+    /// The cut-over to new definitions: `fresh` has worked off the same feed under them.
+    pub fn adopt(&mut self, fresh: Room<'a>, now: Instant, out: &mut Vec<Happening>) {
+        let former = Former::all(self.definitions, self.member_keys);
+        (self.definitions, self.member_keys) = (fresh.definitions, fresh.member_keys);
+        (self.broadcast, self.referring, self.owners) = (fresh.broadcast, fresh.referring, fresh.owners);
+        let silent = self.partition.is_silent(self.sources.iter().map(String::as_str));
+        self.silent = vec![silent; self.definitions.catalogue.audiences.len()];
+        self.freshen();
+        let mut made: BTreeMap<Person, (Member, Versions)> = fresh.members.into_iter().collect();
+        // One of whom nothing is read any more is adopted, too: empty.
+        self.members.keys().for_each(|person| _ = made.entry(*person).or_default());
+        for (person, (member, versions)) in made {
+            let adopt = Adopt { member, versions, former: former.clone() };
+            self.put(person, now, Input::Adopt(Box::new(adopt)), out);
         }
     }
 

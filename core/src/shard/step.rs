@@ -1,5 +1,6 @@
 //! `step`: an input applied to one member.
 
+use super::adopt::take_over;
 use super::decide::decide;
 use super::input::{Content, Delete, Preference};
 use super::member::{self, Merge, Waiting};
@@ -78,6 +79,11 @@ pub fn step(setting: &Setting, person: Person, member: &mut Member, versions: &m
         Input::Erase => {
             erase(setting, person, member, versions, moment, &mut step);
             return step;
+        }
+        Input::Adopt(adopt) => {
+            take_over(definitions, person, member, versions, moment.now, *adopt, &mut step);
+            touched = Touched::all(definitions);
+            touched.by_definitions = true;
         }
         Input::Review => touched = Touched::all(definitions),
         Input::Tick => {}

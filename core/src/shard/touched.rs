@@ -4,7 +4,11 @@ use crate::audience::{Definitions, Evidence};
 
 /// A set of audiences, by position in the catalogue. The catalogue holds at most [`AUDIENCES_MAX`].
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Touched([u64; AUDIENCES_MAX / 64]);
+pub struct Touched {
+    audiences: [u64; AUDIENCES_MAX / 64],
+    /// New definitions were adopted; the records are what they were.
+    pub by_definitions: bool,
+}
 
 pub const AUDIENCES_MAX: usize = 256;
 
@@ -16,15 +20,15 @@ impl Touched {
     }
 
     pub fn add(&mut self, audience: usize) {
-        self.0[audience / 64] |= 1 << (audience % 64);
+        self.audiences[audience / 64] |= 1 << (audience % 64);
     }
 
     pub fn has(&self, audience: usize) -> bool {
-        self.0[audience / 64] & (1 << (audience % 64)) != 0
+        self.audiences[audience / 64] & (1 << (audience % 64)) != 0
     }
 
     pub fn is_empty(&self) -> bool {
-        self.0.iter().all(|word| *word == 0)
+        self.audiences.iter().all(|word| *word == 0)
     }
 
     /// The audiences that read any part of `evidence`.

@@ -2,6 +2,7 @@
 //!
 //! In: definitions and resources as JSON texts. Out: what left, a line an event. Never here: a real patient.
 
+mod adopting;
 mod kit;
 mod merges;
 mod naive;

@@ -291,7 +291,7 @@ fn in_the_room(world: &World, records: &[Record]) -> Vec<(String, String)> {
     lines
 }
 
-fn apply_in_room(world: &World, room: &mut Room, record: &Record, out: &mut Vec<Happening>) {
+pub fn apply_in_room(world: &World, room: &mut Room, record: &Record, out: &mut Vec<Happening>) {
     let now = instant(record.at);
     room.run(now, out);
     let version = Version(instant(record.version).micros());
