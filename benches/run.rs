@@ -26,7 +26,9 @@ fn main() {
     println!("{} records, {:.0} MB, {PART} records an append", records.len(), bytes as f64 / 1e6);
     let folder = std::env::temp_dir().join(format!("footbridge-bench-{}", std::process::id()));
     std::fs::create_dir_all(&folder).expect("a folder");
-    let rate = |name: &str, took: Duration| println!("{name:<52}{:>9.0} records/s{:>9.2} s", records.len() as f64 / took.as_secs_f64(), took.as_secs_f64());
+    let rate = |name: &str, took: Duration| {
+        println!("{name:<52}{:>9.0} records/s{:>9.2} s", records.len() as f64 / took.as_secs_f64(), took.as_secs_f64())
+    };
 
     let start = Instant::now();
     let mut file = std::fs::File::create(folder.join("plain")).expect("a file");
@@ -49,7 +51,8 @@ fn main() {
     rate("fjall alone, synced every 500", start.elapsed());
     drop((space, database));
 
-    let mappings = mappings::read(Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/mappings"))).mappings.expect("the shipped mappings are right");
+    let mappings =
+        mappings::read(Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/mappings"))).mappings.expect("the shipped mappings are right");
     let data = DataFolder::open(&folder.join("data")).expect("a data folder");
     let workers = std::env::var("WORKERS").ok().and_then(|n| n.parse().ok()).unwrap_or(1);
     let options = Options { partitions: 48, workers, settings: Settings::default(), log: Default::default() };
@@ -67,7 +70,10 @@ fn main() {
         sent += 1;
         loop {
             let told = Arc::clone(&landed);
-            match instance.log.append(entries, Box::new(move |done| _ = done.map(|_| told.fetch_add(1, Ordering::Relaxed)).expect("durable"))) {
+            match instance
+                .log
+                .append(entries, Box::new(move |done| _ = done.map(|_| told.fetch_add(1, Ordering::Relaxed)).expect("durable")))
+            {
                 Ok(()) => break,
                 Err(full) => {
                     entries = full.entries;

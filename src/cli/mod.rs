@@ -3,11 +3,13 @@
 //! In: arguments, files, a terminal. Out: text for people, `--json` for machines, an exit code.
 //! Never here: a decision about a patient; those are the core's.
 
+mod ask;
 mod check;
 mod demo;
 pub mod feed;
 mod output;
 pub mod rehearsal;
+mod run;
 mod simulate;
 mod test;
 
@@ -31,6 +33,16 @@ struct Arguments {
 enum Command {
     /// Tell the story of an invented hospital: who enters an audience, who leaves, and why
     Demo(demo::Demo),
+    /// Start the bridge: resources come in over HTTP, events come out
+    Run(run::Run),
+    /// Show an audience's events as they are committed
+    Tail(ask::Tail),
+    /// Say how a running bridge stands
+    Status(ask::Status),
+    /// Look at what could not be read
+    Quarantine(ask::Quarantine),
+    /// Mark that a source has made its first complete pass
+    Baseline(ask::Baseline),
     /// Show every problem in the mappings, with its place and a way out
     Check(check::Check),
     /// Run the stories that stand beside the audiences
@@ -63,6 +75,11 @@ pub fn main() -> Exit {
     };
     let done = match arguments.command {
         Command::Demo(args) => demo::run(&args),
+        Command::Run(args) => run::run(&args),
+        Command::Tail(args) => ask::tail(&args),
+        Command::Status(args) => ask::status(&args),
+        Command::Quarantine(args) => ask::quarantine(&args),
+        Command::Baseline(args) => ask::baseline(&args),
         Command::Check(args) => check::run(&args),
         Command::Test(args) => test::run(&args),
         Command::Simulate(args) => simulate::run(&args),

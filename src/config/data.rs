@@ -24,6 +24,8 @@ impl DataFolder {
         let secrets = path.join("secrets");
         let fresh = !path.join("log").exists();
         fs::create_dir_all(&secrets).with_context(|| format!("{}: cannot be made", secrets.display()))?;
+        // Landing holds what the EHR sent.
+        close_to_others(path)?;
         close_to_others(&secrets)?;
         let routing = secret(&secrets.join("routing.key"), fresh)?;
         let members = secret(&secrets.join("members.key"), fresh)?;
@@ -82,7 +84,8 @@ fn options() -> fs::OpenOptions {
 #[cfg(unix)]
 fn close_to_others(folder: &Path) -> anyhow::Result<()> {
     use std::os::unix::fs::PermissionsExt;
-    fs::set_permissions(folder, fs::Permissions::from_mode(0o700)).with_context(|| format!("{}: cannot be closed to others", folder.display()))
+    fs::set_permissions(folder, fs::Permissions::from_mode(0o700))
+        .with_context(|| format!("{}: cannot be closed to others", folder.display()))
 }
 
 #[cfg(not(unix))]

@@ -31,7 +31,6 @@ pub struct Instance {
 pub struct Options {
     pub partitions: u16,
     pub workers: usize,
-    /// Whether the push source's baseline is marked from outside; else everything may enter from the first record on.
     pub settings: Settings,
     pub log: embedded::Settings,
 }
@@ -41,6 +40,11 @@ pub const PUSH: &str = "push";
 
 /// Under which the mappings that the state was computed with stand among the definitions.
 const IN_FORCE: &[u8] = b"in force";
+
+/// Under which a marked baseline stands among the definitions, for a start to say so.
+fn marked(source: &str) -> Vec<u8> {
+    format!("baseline {source}").into_bytes()
+}
 
 impl Instance {
     pub fn start(folder: &DataFolder, mappings: Mappings, options: Options, clock: Clock) -> anyhow::Result<Instance> {
@@ -97,6 +101,23 @@ impl Instance {
                 }
             }
         }
+    }
+
+    /// Marks that a source has made its first complete pass: durable when it returns.
+    pub fn mark_baseline(&self, source: &Source) -> Result<(), LogError> {
+        self.append(self.intake.baseline(source))?;
+        self.log.define(&marked(&source.name), Some(Vec::new()))
+    }
+
+    /// The sources whose baseline is waited for: until it is marked nothing enters an audience.
+    pub fn unmarked(&self) -> Result<Vec<&str>, LogError> {
+        let mut names = Vec::new();
+        for feed in self.bridge.feeds.iter().filter(|feed| feed.marked) {
+            if self.log.definition(&marked(&feed.name))?.is_none() {
+                names.push(feed.name.as_str());
+            }
+        }
+        Ok(names)
     }
 
     /// Why workers stand still, if any does.

@@ -38,6 +38,16 @@ impl Embedded {
         Ok(found)
     }
 
+    /// How many outputs a topic ever had.
+    pub fn end_of(&self, topic: &OutTopic) -> Result<u64, LogError> {
+        let shared = self.shared();
+        let stream = stream(topic);
+        let range = output_key(&stream, 0)..=output_key(&stream, u64::MAX);
+        let Some(last) = shared.spaces.outputs.range(range).next_back() else { return Ok(0) };
+        let key = last.key().map_err(|e| error(&shared.directory, &e))?;
+        Ok(offset_at(&key, stream.len(), "outputs")? + 1)
+    }
+
     /// As `outputs`, but waits at most `wait` for the first.
     pub fn follow(&self, topic: &OutTopic, from: u64, max: usize, wait: Duration) -> Result<Outputs, LogError> {
         let until = Instant::now() + wait;

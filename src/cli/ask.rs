@@ -1,0 +1,205 @@
+//! Commands that ask a running bridge: `tail`, `status`, `quarantine`, `baseline`.
+//!
+//! In: its address. Out: lines for people or `--json` for machines. Never here: the bridge's folder.
+
+use super::Exit;
+use crate::console::client::{Answer, Client};
+use anyhow::Context;
+use clap::{Args, Subcommand};
+use sonic_rs::{JsonContainerTrait, JsonValueTrait, Value};
+use std::io::Write;
+use std::path::PathBuf;
+
+#[derive(Args, Debug)]
+pub struct Bridge {
+    /// The bridge's address
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8686")]
+    at: String,
+    /// A file with the bridge's token, where it asks for one
+    #[arg(long, value_name = "FILE")]
+    token_file: Option<PathBuf>,
+}
+
+impl Bridge {
+    fn client(&self) -> anyhow::Result<Client> {
+        let token = match &self.token_file {
+            Some(file) => Some(std::fs::read_to_string(file).with_context(|| file.display().to_string())?.trim().to_owned()),
+            None => None,
+        };
+        Ok(Client::new(&self.at, token))
+    }
+}
+
+#[derive(Args, Debug)]
+pub struct Tail {
+    /// The audience whose events are shown
+    audience: String,
+    /// Begin at this offset
+    #[arg(long, default_value_t = 0)]
+    from: u64,
+    /// Wait for more, until Ctrl-C
+    #[arg(long, short)]
+    follow: bool,
+    /// The whole event as JSON, one a line
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    bridge: Bridge,
+}
+
+pub fn tail(args: &Tail) -> anyhow::Result<Exit> {
+    let client = args.bridge.client()?;
+    let mut from = args.from;
+    loop {
+        let wait = if args.follow { 20 } else { 0 };
+        let Answer { body, next } = client.get(&format!("/audiences/{}/events?from={from}&wait={wait}", args.audience))?;
+        let mut out = std::io::stdout().lock();
+        for line in body.split(|b| *b == b'\n').filter(|line| !line.is_empty()) {
+            if args.json {
+                out.write_all(line)?;
+                out.write_all(b"\n")?;
+            } else {
+                writeln!(out, "{}", event(line)?)?;
+            }
+        }
+        out.flush()?;
+        let more = next.is_some_and(|next| next > from);
+        from = next.unwrap_or(from);
+        if !more && !args.follow {
+            return Ok(Exit::Ok);
+        }
+    }
+}
+
+fn text<'a>(value: &'a Value, key: &str) -> &'a str {
+    value.get(key).and_then(|value| value.as_str()).unwrap_or("")
+}
+
+fn number(value: &Value, key: &str) -> u64 {
+    value.get(key).and_then(sonic_rs::JsonValueTrait::as_u64).unwrap_or(0)
+}
+
+/// One event on one line, without addresses or values.
+fn event(line: &[u8]) -> anyhow::Result<String> {
+    let line: Value = sonic_rs::from_slice(line).context("the bridge's answer")?;
+    let Some(data) = line.get("data") else { return Ok(format!("{} {} removed", number(&line, "offset"), text(&line, "key"))) };
+    let until = match text(data, "until") {
+        "" => String::new(),
+        until => format!(" until {until}"),
+    };
+    let (offset, seq) = (number(&line, "offset"), number(data, "seq"));
+    Ok(format!(
+        "{offset:>6}  {}  {}  {:<7} {}{until}  #{seq}",
+        text(data, "effective"),
+        text(data, "member"),
+        text(data, "status"),
+        text(data, "reason")
+    ))
+}
+
+#[derive(Args, Debug)]
+pub struct Status {
+    /// For machines
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    bridge: Bridge,
+}
+
+pub fn status(args: &Status) -> anyhow::Result<Exit> {
+    let Answer { body, .. } = args.bridge.client()?.get("/status")?;
+    let status: Value = sonic_rs::from_slice(&body).context("the bridge's answer")?;
+    let troubles: Vec<&str> =
+        status.get("troubles").and_then(|t| t.as_array()).map_or_else(Vec::new, |t| t.iter().filter_map(|t| t.as_str()).collect());
+    let mut out = std::io::stdout().lock();
+    if args.json {
+        out.write_all(&body)?;
+        out.write_all(b"\n")?;
+    } else {
+        match troubles.is_empty() {
+            true => writeln!(
+                out,
+                "works{}",
+                if status.get("worked_off").and_then(|w| w.as_bool()) == Some(true) { ", and has nothing left to do" } else { "" }
+            )?,
+            false => troubles.iter().try_for_each(|trouble| writeln!(out, "stands still: {trouble}"))?,
+        }
+        for audience in status.get("audiences").and_then(|a| a.as_array()).into_iter().flatten() {
+            writeln!(out, "{:>10} events  {:<40} to {}", number(audience, "events"), text(audience, "name"), text(audience, "recipient"))?;
+        }
+        writeln!(out, "{:>10} records went to quarantine", number(&status, "quarantined"))?;
+    }
+    Ok(if troubles.is_empty() { Exit::Ok } else { Exit::Problems })
+}
+
+#[derive(Args, Debug)]
+pub struct Quarantine {
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Subcommand, Debug)]
+enum What {
+    /// What could not be read, with its position and the reason
+    List {
+        #[command(flatten)]
+        bridge: Bridge,
+    },
+    /// The record itself, as it landed: for those who may see it
+    Show {
+        /// Its position, as `list` names it
+        key: String,
+        #[command(flatten)]
+        bridge: Bridge,
+    },
+}
+
+pub fn quarantine(args: &Quarantine) -> anyhow::Result<Exit> {
+    let mut out = std::io::stdout().lock();
+    match &args.what {
+        What::List { bridge } => {
+            let (client, mut from, mut count) = (bridge.client()?, 0, 0);
+            loop {
+                let Answer { body, next } = client.get(&format!("/quarantine?from={from}"))?;
+                for line in body.split(|b| *b == b'\n').filter(|line| !line.is_empty()) {
+                    let line: Value = sonic_rs::from_slice(line).context("the bridge's answer")?;
+                    let Some(headers) = line.get("headers") else { continue };
+                    count += 1;
+                    writeln!(
+                        out,
+                        "{:<20} {}  {:<18} {}  {}",
+                        text(&line, "key"),
+                        text(headers, "stamp"),
+                        text(headers, "source"),
+                        text(headers, "type"),
+                        text(headers, "reason")
+                    )?;
+                }
+                match next.filter(|next| *next > from) {
+                    Some(next) => from = next,
+                    None => return Ok(if count == 0 { Exit::Ok } else { Exit::Problems }),
+                }
+            }
+        }
+        What::Show { key, bridge } => {
+            let path = format!("/quarantine/item?key={}", key.replace('/', "%2F"));
+            out.write_all(&bridge.client()?.get(&path)?.body)?;
+            Ok(Exit::Ok)
+        }
+    }
+}
+
+#[derive(Args, Debug)]
+pub struct Baseline {
+    /// The source whose first complete pass is in landing
+    #[arg(default_value = crate::pipeline::PUSH)]
+    source: String,
+    #[command(flatten)]
+    bridge: Bridge,
+}
+
+pub fn baseline(args: &Baseline) -> anyhow::Result<Exit> {
+    args.bridge.client()?.post(&format!("/sources/{}/baseline", args.source), "application/json", b"")?;
+    eprintln!("the baseline of `{}` is marked: what waited for it is told", args.source);
+    Ok(Exit::Ok)
+}

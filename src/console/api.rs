@@ -1,0 +1,165 @@
+//! Routes for commands and probes beside `/fhir`.
+//!
+//! `GET /status`; `GET /audiences/{name}/events?from=OFFSET&max=N&wait=SECONDS` and `GET /quarantine?from=…&max=…`: one JSON object
+//! a line, the offset to go on from in the header `footbridge-next`. Never here: a record's own bytes without being asked for one.
+
+use crate::log::{LogError, OutTopic, Outputs, Stored};
+use crate::pipeline::Instance;
+use axum::Router;
+use axum::extract::{Path, Query, State};
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+use std::time::Duration;
+
+pub fn routes(instance: Arc<Instance>) -> Router {
+    Router::new()
+        .route("/status", get(status))
+        .route("/audiences/{name}/events", get(events))
+        .route("/quarantine", get(quarantine))
+        .route("/quarantine/item", get(item))
+        .with_state(instance)
+}
+
+#[derive(Serialize)]
+struct Status {
+    /// Why the bridge stands still; empty while it works.
+    troubles: Vec<String>,
+    /// Whether all that landing has was worked off.
+    worked_off: bool,
+    audiences: Vec<Audience>,
+    quarantined: u64,
+}
+
+#[derive(Serialize)]
+struct Audience {
+    name: String,
+    title: String,
+    recipient: String,
+    /// Events since the folder was made.
+    events: u64,
+}
+
+#[derive(Deserialize)]
+struct From {
+    #[serde(default)]
+    from: u64,
+    #[serde(default = "most")]
+    max: usize,
+    /// Seconds to wait for the first.
+    #[serde(default)]
+    wait: u64,
+}
+
+const fn most() -> usize {
+    1000
+}
+
+/// The longest that a request may wait for news.
+const WAIT_MAX: u64 = 30;
+
+#[derive(Serialize)]
+struct Line<'a> {
+    offset: u64,
+    stamp: String,
+    key: String,
+    headers: std::collections::BTreeMap<&'a str, &'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    data: Option<sonic_rs::Value>,
+}
+
+async fn status(State(instance): State<Arc<Instance>>) -> Response {
+    blocking(move || {
+        let log = &instance.log;
+        let next = |topic: &OutTopic| log.end_of(topic);
+        let mut audiences = Vec::new();
+        for definition in &instance.bridge.definitions.catalogue.audiences {
+            let events = next(&OutTopic::Audience(definition.name.as_str().into()))?;
+            let (name, title, recipient) = (definition.name.clone(), definition.title.clone(), definition.recipient.clone());
+            audiences.push(Audience { name, title, recipient, events });
+        }
+        let status = Status {
+            troubles: instance.troubles(),
+            worked_off: log.is_worked_off()?,
+            audiences,
+            quarantined: next(&OutTopic::Quarantine)?,
+        };
+        Ok(json(&status))
+    })
+    .await
+}
+
+async fn events(State(instance): State<Arc<Instance>>, Path(name): Path<String>, Query(from): Query<From>) -> Response {
+    if !instance.bridge.definitions.catalogue.audiences.iter().any(|audience| audience.name == name) {
+        let names: Vec<&str> = instance.bridge.definitions.catalogue.audiences.iter().map(|audience| audience.name.as_str()).collect();
+        return (StatusCode::NOT_FOUND, format!("no audience is named `{name}`; there are {}\n", names.join(", "))).into_response();
+    }
+    blocking(move || {
+        let topic = OutTopic::Audience(name.into());
+        let wait = Duration::from_secs(from.wait.min(WAIT_MAX));
+        instance.log.follow(&topic, from.from, from.max.min(10_000), wait).map(|outputs| lines(&outputs, true))
+    })
+    .await
+}
+
+async fn quarantine(State(instance): State<Arc<Instance>>, Query(from): Query<From>) -> Response {
+    blocking(move || {
+        let outputs = instance.log.outputs(&OutTopic::Quarantine, from.from, from.max.min(10_000))?;
+        Ok(lines(&outputs, false))
+    })
+    .await
+}
+
+#[derive(Deserialize)]
+struct Key {
+    key: String,
+}
+
+/// The whole of one record in quarantine, for those who may see it.
+async fn item(State(instance): State<Arc<Instance>>, Query(Key { key }): Query<Key>) -> Response {
+    blocking(move || {
+        let found = instance.log.newest(&OutTopic::Quarantine, key.as_bytes())?;
+        Ok(match found.and_then(|stored| stored.value) {
+            Some(bytes) => ([(header::CONTENT_TYPE, "application/octet-stream")], bytes).into_response(),
+            None => (StatusCode::NOT_FOUND, "nothing in quarantine has this key\n").into_response(),
+        })
+    })
+    .await
+}
+
+/// Off the threads that answer requests: the store may have to read its disk.
+async fn blocking(work: impl FnOnce() -> Result<Response, LogError> + Send + 'static) -> Response {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(Ok(response)) => response,
+        Ok(Err(error)) => (StatusCode::SERVICE_UNAVAILABLE, format!("{error}\n")).into_response(),
+        Err(_) => (StatusCode::INTERNAL_SERVER_ERROR, "the request could not be worked off\n").into_response(),
+    }
+}
+
+fn json<T: Serialize>(value: &T) -> Response {
+    match sonic_rs::to_vec(value) {
+        Ok(bytes) => ([(header::CONTENT_TYPE, "application/json")], bytes).into_response(),
+        Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+    }
+}
+
+fn lines(outputs: &Outputs, with_data: bool) -> Response {
+    let mut body = Vec::new();
+    for Stored { offset, stamp, key, headers, value } in &outputs.list {
+        let line = Line {
+            offset: *offset,
+            stamp: stamp.to_string(),
+            key: String::from_utf8_lossy(key).into_owned(),
+            headers: headers.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect(),
+            data: value.as_ref().filter(|_| with_data).and_then(|bytes| sonic_rs::from_slice(bytes).ok()),
+        };
+        match sonic_rs::to_vec(&line) {
+            Ok(bytes) => body.extend(bytes),
+            Err(_) => return StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+        }
+        body.push(b'\n');
+    }
+    ([("content-type", "application/x-ndjson".to_owned()), ("footbridge-next", outputs.next.to_string())], body).into_response()
+}

@@ -1,0 +1,59 @@
+//! What commands ask a running bridge.
+//!
+//! In: its address, a token. Out: answers, or an error that says what to do. Never here: a way around the bridge to its folder.
+
+use anyhow::{Context, bail};
+use std::time::Duration;
+
+pub struct Client {
+    agent: ureq::Agent,
+    address: String,
+    token: Option<String>,
+}
+
+pub struct Answer {
+    pub body: Vec<u8>,
+    /// From where to go on, where the answer is a list.
+    pub next: Option<u64>,
+}
+
+impl Client {
+    /// `address`: host and port.
+    pub fn new(address: &str, token: Option<String>) -> Client {
+        let config = ureq::Agent::config_builder().http_status_as_error(false).timeout_global(Some(Duration::from_secs(60)));
+        Client { agent: config.build().into(), address: address.to_owned(), token }
+    }
+
+    pub fn get(&self, path: &str) -> anyhow::Result<Answer> {
+        let mut request = self.agent.get(format!("http://{}{path}", self.address));
+        if let Some(token) = &self.token {
+            request = request.header("authorization", format!("Bearer {token}"));
+        }
+        self.answer(request.call())
+    }
+
+    pub fn post(&self, path: &str, kind: &str, body: &[u8]) -> anyhow::Result<Answer> {
+        let mut request = self.agent.post(format!("http://{}{path}", self.address)).header("content-type", kind);
+        if let Some(token) = &self.token {
+            request = request.header("authorization", format!("Bearer {token}"));
+        }
+        self.answer(request.send(body))
+    }
+
+    fn answer(&self, done: Result<ureq::http::Response<ureq::Body>, ureq::Error>) -> anyhow::Result<Answer> {
+        let mut response = match done {
+            Ok(response) => response,
+            Err(ureq::Error::ConnectionFailed | ureq::Error::Io(_) | ureq::Error::HostNotFound) => {
+                bail!("no bridge answers at {}; start one with `footbridge run`, or name its address with --at", self.address)
+            }
+            Err(error) => return Err(error).with_context(|| self.address.clone()),
+        };
+        let next = response.headers().get("footbridge-next").and_then(|next| next.to_str().ok()?.parse().ok());
+        let status = response.status();
+        let body = response.body_mut().with_config().limit(1 << 30).read_to_vec().with_context(|| self.address.clone())?;
+        if !status.is_success() {
+            bail!("{} answers {status}: {}", self.address, String::from_utf8_lossy(&body).trim_end());
+        }
+        Ok(Answer { body, next })
+    }
+}
