@@ -10,5 +10,6 @@ pub mod config;
 pub mod console;
 pub mod demo;
 pub mod log;
+pub mod observe;
 pub mod pipeline;
 pub mod source;
