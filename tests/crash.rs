@@ -3,6 +3,8 @@
 //! In: the invented population over HTTP, kills at moments that a seed decides. Out: nothing.
 //! `FOOTBRIDGE_KILLS=1000 FOOTBRIDGE_SEED=7` asks for more, and for other moments (`just torture`).
 
+#![expect(clippy::panic, reason = "a test says in its own words how it fails")]
+
 use footbridge::cli::rehearsal::Engine;
 use footbridge::config::files::Files;
 use footbridge::config::mappings;

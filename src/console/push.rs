@@ -200,7 +200,7 @@ async fn baseline(State(instance): State<Arc<Instance>>, Path(name): Path<String
 }
 
 fn no_source(name: &str) -> Response {
-    let name: String = name.chars().filter(|c| c.is_ascii_graphic()).take(40).collect();
+    let name: String = name.chars().filter(char::is_ascii_graphic).take(40).collect();
     error(StatusCode::NOT_FOUND, "not-found", format!("no source is named `{name}`; there is `{PUSH}`"))
 }
 
