@@ -39,6 +39,18 @@ deny:
 ci:
     bash .ci/run
 
+# the simulation of one seed again
+sim SEED:
+    FOOTBRIDGE_SIM_SEED="$1" cargo test --test bridge sim -- --nocapture
+
+# kill -9 the real program so many times, at moments that the seed decides
+torture KILLS SEED='1':
+    FOOTBRIDGE_KILLS="$1" FOOTBRIDGE_SEED="$2" cargo test --test crash -- --nocapture
+
+# the running bridge's figures, with a plain file and the bare store beside them
+bench-run:
+    cargo bench --bench run
+
 # the figures, each beside its limit (COPIES=n: another size)
 bench *ARGS:
     cargo bench --bench engine "$@"

@@ -27,7 +27,7 @@ fn main() {
     let folder = std::env::temp_dir().join(format!("footbridge-bench-{}", std::process::id()));
     std::fs::create_dir_all(&folder).expect("a folder");
     let rate = |name: &str, took: Duration| {
-        println!("{name:<52}{:>9.0} records/s{:>9.2} s", records.len() as f64 / took.as_secs_f64(), took.as_secs_f64())
+        println!("{name:<52}{:>9.0} records/s{:>9.2} s", records.len() as f64 / took.as_secs_f64(), took.as_secs_f64());
     };
 
     let start = Instant::now();

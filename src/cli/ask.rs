@@ -120,7 +120,11 @@ pub fn status(args: &Status) -> anyhow::Result<Exit> {
             true => writeln!(
                 out,
                 "works{}",
-                if status.get("worked_off").and_then(|w| w.as_bool()) == Some(true) { ", and has nothing left to do" } else { "" }
+                if status.get("worked_off").and_then(sonic_rs::JsonValueTrait::as_bool) == Some(true) {
+                    ", and has nothing left to do"
+                } else {
+                    ""
+                }
             )?,
             false => troubles.iter().try_for_each(|trouble| writeln!(out, "stands still: {trouble}"))?,
         }

@@ -51,10 +51,14 @@ pub struct Rehearsal {
 
 impl Engine {
     pub fn rehearsing(mappings: Mappings) -> Engine {
+        Engine::keyed(mappings, b"footbridge rehearsal routing secret", b"footbridge rehearsal member secret")
+    }
+
+    /// With the keys of a bridge: to recompute what it told.
+    pub fn keyed(mappings: Mappings, routing: &[u8], members: &[u8]) -> Engine {
         let Mappings { catalogue, policy, valuesets, .. } = mappings;
-        let member_key = |key: &str| MemberKey::new(key, 1, b"footbridge rehearsal member secret");
-        let member_keys = policy.recipients.iter().map(|recipient| member_key(&recipient.key)).collect();
-        let keys = Keys::new(b"footbridge rehearsal routing secret");
+        let member_keys = policy.recipients.iter().map(|recipient| MemberKey::new(&recipient.key, 1, members)).collect();
+        let keys = Keys::new(routing);
         Engine { definitions: Definitions::new(catalogue, policy, valuesets), keys, member_keys }
     }
 

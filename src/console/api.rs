@@ -20,7 +20,11 @@ pub fn routes(instance: Arc<Instance>) -> Router {
         .route("/audiences/{name}/events", get(events))
         .route("/quarantine", get(quarantine))
         .route("/quarantine/item", get(item))
-        .with_state(instance)
+        .route("/healthz", get(|| async { "ok\n" }))
+        .route("/readyz", get(ready))
+        .with_state(Arc::clone(&instance))
+        .merge(super::push::routes(instance))
+        .fallback(super::push::nowhere)
 }
 
 #[derive(Serialize)]
@@ -87,6 +91,26 @@ async fn status(State(instance): State<Arc<Instance>>) -> Response {
             quarantined: next(&OutTopic::Quarantine)?,
         };
         Ok(json(&status))
+    })
+    .await
+}
+
+/// 503 with the reasons while anything keeps the bridge from telling what is true.
+async fn ready(State(instance): State<Arc<Instance>>) -> Response {
+    blocking(move || {
+        let unmarked = instance.unmarked()?;
+        let mut reasons = instance.troubles();
+        reasons
+            .extend(unmarked.iter().map(|source| format!("the baseline of source `{source}` is not marked: nothing enters an audience")));
+        let status = if reasons.is_empty() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+        #[derive(Serialize)]
+        struct Ready {
+            ready: bool,
+            reasons: Vec<String>,
+            assumed: Vec<&'static str>,
+        }
+        let assumed = vec!["freshness of consents: no source proves it with watermarks"];
+        Ok((status, json(&Ready { ready: reasons.is_empty(), reasons, assumed })).into_response())
     })
     .await
 }

@@ -4,5 +4,6 @@
 
 mod api;
 pub mod client;
+pub mod push;
 
 pub use api::routes;

@@ -272,7 +272,9 @@ impl Shard {
     ) -> Result<(), LogError> {
         self.moved = true;
         let one = self.members.change(log, person)?;
+        let mut came = None;
         if let Input::Put(put) = &input {
+            came = Some((put.key, one.versions.of(put.key), put.version, put.content.consent.is_some()));
             // What is among the member's own resources is no broadcast resource.
             for key in put.content.evidence.iter().flat_map(Evidence::refers_to).filter(|key| !one.versions.knows(*key)) {
                 if self.referring.entry(key).or_default().insert(person) {
@@ -285,6 +287,15 @@ impl Shard {
         let setting =
             Setting { definitions: &bridge.definitions, keys: &bridge.keys, member_keys: &bridge.member_keys, broadcast: &self.broadcast };
         let done = step(&setting, person, &mut one.member, &mut one.versions, &moment, input);
+        // What lost to a newer version leaves landing; a late Consent stays, for it may have closed the gate.
+        let loser = match came {
+            Some((key, Some(before), version, _)) if before < version => Some((key, before)),
+            Some((key, Some(before), version, false)) if before > version => Some((key, version)),
+            _ => None,
+        };
+        if let Some((key, version)) = loser {
+            stage.landing_tombstones.push((self.place, landing::resource_key(person, key, Some(version))));
+        }
         let head = head_of(&one.member);
         // A step that left its own timer due would never end.
         self.timers.set(person, if head.due <= now { now.tick() } else { head.due });

@@ -137,7 +137,7 @@ fn encode<T: Serialize>(value: &T) -> Vec<u8> {
 }
 
 /// `person/resource/version`: without a version of its own the next record of the resource takes its place.
-fn resource_key(person: Person, resource: ResourceKey, version: Option<Version>) -> Vec<u8> {
+pub fn resource_key(person: Person, resource: ResourceKey, version: Option<Version>) -> Vec<u8> {
     let mut key = Vec::with_capacity(32);
     key.extend(person.as_bytes());
     key.extend(resource.as_u64().to_be_bytes());

@@ -1,0 +1,168 @@
+//! `kill -9` of the real program under load: what was acknowledged has its effect, each event came once (I3).
+//!
+//! In: the invented population over HTTP, kills at moments that a seed decides. Out: nothing.
+//! `FOOTBRIDGE_KILLS=1000 FOOTBRIDGE_SEED=7` asks for more, and for other moments (`just torture`).
+
+#![expect(clippy::panic, reason = "a test says in its own words how it fails")]
+
+use footbridge::cli::rehearsal::Engine;
+use footbridge::config::files::Files;
+use footbridge::config::mappings;
+use footbridge::console::client::Client;
+use footbridge::demo::{population, shipped};
+use footbridge::log::faulty::Chance;
+use footbridge_core::shard::{Input, Reading};
+use footbridge_core::time::{Instant, Span};
+use sonic_rs::{JsonContainerTrait, JsonValueTrait, Value};
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+const KILLS: u64 = 20;
+const PART: usize = 25;
+
+struct Bridge {
+    process: Child,
+    client: Client,
+}
+
+/// Starts the program on a port that the system chooses, and waits until it says which.
+fn start(folder: &Path) -> Bridge {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_footbridge"));
+    command.current_dir(folder).args(["run", "--data", "data", "--listen", "127.0.0.1:0", "--partitions", "8"]);
+    let mut process = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("the program starts");
+    let mut lines = BufReader::new(process.stderr.take().expect("it is piped")).lines();
+    let mut said = Vec::new();
+    let address = loop {
+        let Some(Ok(line)) = lines.next() else { panic!("it ended: {said:?}") };
+        let found = line.strip_prefix("footbridge listens on ").and_then(|rest| rest.split(',').next().map(str::to_owned));
+        said.push(line);
+        if let Some(address) = found {
+            break address;
+        }
+    };
+    // What it says further is read, so that it never waits for a reader.
+    std::thread::spawn(move || lines.for_each(drop));
+    Bridge { process, client: Client::new(&address, None) }
+}
+
+fn number(name: &str) -> Option<u64> {
+    std::env::var(name).ok().map(|text| text.parse().expect("a number"))
+}
+
+/// Each event of each audience, by member, in the order of the topic.
+fn told(client: &Client) -> BTreeMap<(String, String), Vec<Value>> {
+    let mut told: BTreeMap<(String, String), Vec<Value>> = BTreeMap::new();
+    let status: Value = sonic_rs::from_slice(&client.get("/status").expect("a status").body).expect("JSON");
+    for audience in status["audiences"].as_array().expect("a list").iter() {
+        let name = audience["name"].as_str().expect("a name");
+        let mut from = 0;
+        loop {
+            let answer = client.get(&format!("/audiences/{name}/events?from={from}")).expect("events");
+            for line in answer.body.split(|b| *b == b'\n').filter(|line| !line.is_empty()) {
+                let line: Value = sonic_rs::from_slice(line).expect("JSON");
+                let member = line["key"].as_str().expect("a member").to_owned();
+                told.entry((name.to_owned(), member)).or_default().push(line);
+            }
+            match answer.next.filter(|next| *next > from) {
+                Some(next) => from = next,
+                None => break,
+            }
+        }
+    }
+    told
+}
+
+/// What stands in the end, whatever the instants: who is in, and with which fields.
+fn shown(event: &str) -> serde_json::Value {
+    let mut event: serde_json::Value = serde_json::from_str(event).expect("JSON");
+    let fields = event.as_object_mut().expect("an event");
+    ["since", "effective", "until"].iter().for_each(|key| _ = fields.remove(*key));
+    event
+}
+
+#[test]
+fn killed_at_any_moment_nothing_is_lost_and_nothing_comes_twice() {
+    let (kills, seed) = (number("FOOTBRIDGE_KILLS").unwrap_or(KILLS), number("FOOTBRIDGE_SEED").unwrap_or(1));
+    let folder = tempfile::tempdir().expect("a folder");
+    let now: Instant = jiff::Timestamp::now().into();
+    let arrivals = population::invent(seed, 150, now.minus(Span::days(400)), now.minus(Span::days(1)));
+    let mut chance = Chance::new(seed);
+
+    let mut bridge = start(folder.path());
+    bridge.client.post("/sources/push/baseline", "application/json", b"").expect("a baseline");
+    let parts: Vec<String> =
+        arrivals.chunks(PART).map(|part| part.iter().flat_map(|arrival| [arrival.json.as_str(), "\n"]).collect()).collect();
+    let (mut next, mut killed) = (0, 0);
+    while next < parts.len() || killed < kills {
+        // In the middle of a request, of a commit, of nothing: a moment that nobody chose.
+        let lasts = Duration::from_micros(chance.below(60_000) as u64);
+        let doomed = killed < kills && chance.happens(300);
+        let id = bridge.process.id();
+        let killer = doomed.then(|| {
+            std::thread::spawn(move || {
+                std::thread::sleep(lasts);
+                let done = Command::new("kill").args(["-9", &id.to_string()]).status();
+                assert!(done.expect("kill").success());
+            })
+        });
+        // After the last part, the same again: what comes twice changes nothing.
+        let part = &parts[next.min(parts.len() - 1)];
+        if bridge.client.post("/fhir", "application/fhir+ndjson", part.as_bytes()).is_ok() {
+            next += 1;
+        }
+        if let Some(killer) = killer {
+            killer.join().expect("killed");
+            bridge.process.wait().expect("gone");
+            killed += 1;
+            bridge = start(folder.path());
+        }
+    }
+    for _ in 0..600 {
+        let status: Value = sonic_rs::from_slice(&bridge.client.get("/status").expect("a status").body).expect("JSON");
+        if status["worked_off"].as_bool() == Some(true) {
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    let told = told(&bridge.client);
+    let mut ids = BTreeSet::new();
+    for ((audience, _), lines) in &told {
+        for (number, line) in lines.iter().enumerate() {
+            assert_eq!(line["data"]["seq"].as_u64(), Some(number as u64 + 1), "{audience}: no event of a member is missing, none twice");
+            assert!(ids.insert(line["headers"]["ce_id"].as_str().expect("an id").to_owned()));
+        }
+    }
+    assert!(ids.len() > 100, "a load that is told much of: {}", ids.len());
+
+    // The newest event of each member, beside what one room makes of the same records without any log.
+    let secret = |name: &str| std::fs::read(folder.path().join("data/secrets").join(name)).expect("a secret");
+    let mappings = mappings::read_files(&Files::Texts(shipped::MAPPINGS)).mappings.expect("right");
+    let engine = Engine::keyed(mappings, &secret("routing.key"), &secret("members.key"));
+    let mut room = engine.room();
+    let mut out = Vec::new();
+    room.baseline("files", now, &mut out);
+    for arrival in &arrivals {
+        if let Ok(Reading::About { persons, put, .. }) = engine.origin().read(arrival.json.as_bytes(), None, None, now) {
+            for (person, _) in persons {
+                room.put(person, now, Input::Put(put.clone()), &mut out);
+            }
+        }
+    }
+    let mut newest = BTreeMap::new();
+    for happening in &out {
+        let event = &happening.told.event;
+        let json = sonic_rs::to_string(event).expect("plain data");
+        newest.insert((event.audience().to_owned(), event.member().to_owned()), shown(&json));
+    }
+    let found: BTreeMap<_, _> =
+        told.iter().map(|(member, lines)| (member.clone(), shown(&lines[lines.len() - 1]["data"].to_string()))).collect();
+    for (member, event) in &newest {
+        assert_eq!(found.get(member), Some(event), "{}", member.0);
+    }
+    assert_eq!(found.len(), newest.len());
+    bridge.process.kill().expect("still there");
+    bridge.process.wait().expect("gone");
+}
