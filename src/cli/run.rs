@@ -10,7 +10,9 @@ use crate::config::files::Files;
 use crate::console;
 use crate::demo::shipped;
 use crate::log::{Clock, embedded};
+use crate::observe;
 use crate::pipeline::{Instance, Options, Settings};
+use crate::source::push::{self, Push, PushSettings, Token};
 use crate::source::{Blocks, Limits};
 use anyhow::{Context, bail};
 use clap::Args;
@@ -30,6 +32,9 @@ pub struct Run {
     /// Where requests are answered
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8686")]
     listen: SocketAddr,
+    /// A file with the bearer token that every request has to bring; needed where other machines can reach the address
+    #[arg(long, value_name = "FILE")]
+    token_file: Option<PathBuf>,
     /// Partitions of the log: fixed when the folder is made
     #[arg(long, default_value_t = 48, value_parser = clap::value_parser!(u16).range(1..=4096))]
     partitions: u16,
@@ -46,8 +51,9 @@ pub fn clock() -> Clock {
 }
 
 pub fn run(args: &Run) -> anyhow::Result<Exit> {
-    if !args.listen.ip().is_loopback() {
-        eprintln!("--listen {}: only this machine may ask a bridge without a token; use a loopback address", args.listen);
+    let token = args.token_file.as_deref().map(Token::read).transpose()?;
+    if token.is_none() && !args.listen.ip().is_loopback() {
+        eprintln!("--listen {}: other machines can reach it; set --token-file, or use a loopback address", args.listen);
         return Ok(Exit::Usage);
     }
     let (mappings, which) = match &args.mappings {
@@ -74,10 +80,12 @@ pub fn run(args: &Run) -> anyhow::Result<Exit> {
         }
     }
     eprintln!("freshness of consents is assumed: no source proves it with watermarks");
-    let (routes, stopped) = (console::routes(Arc::clone(&instance)), Arc::new(tokio::sync::Notify::new()));
+    observe::begin(observe::Form::Plain, tracing::Level::INFO);
+    let settings = Arc::new(PushSettings { token, ..PushSettings::default() });
+    let routes = console::routes(Arc::clone(&instance)).merge(pushed(&instance, &settings)).fallback(push::nowhere);
+    let stopped = Arc::new(tokio::sync::Notify::new());
     let stop = Arc::clone(&stopped);
-    let server =
-        runtime.spawn(async move { axum::serve(listener, routes).with_graceful_shutdown(async move { stop.notified().await }).await });
+    let server = runtime.spawn(push::serve(listener, routes, settings, async move { stop.notified().await }));
     let loaded = begin(&instance, &args.load)?;
     let ended = runtime.block_on(until_told(&instance));
     stopped.notify_one();
@@ -92,6 +100,18 @@ pub fn run(args: &Run) -> anyhow::Result<Exit> {
     ended?;
     eprintln!("footbridge has stopped; everything it took is on disk");
     Ok(if loaded { Exit::Ok } else { Exit::Problems })
+}
+
+fn pushed(instance: &Arc<Instance>, settings: &Arc<PushSettings>) -> axum::Router {
+    let names = instance.bridge.definitions.policy.recipients.iter().map(|recipient| recipient.key.clone());
+    let marking = Arc::clone(instance);
+    push::routes(Arc::new(Push {
+        intake: Arc::clone(&instance.intake),
+        landing: Arc::new(instance.log.clone()),
+        recipients: names.zip(instance.bridge.member_keys.iter().cloned()).collect(),
+        marked: Box::new(move |source| marking.baseline_landed(source)),
+        settings: Arc::clone(settings),
+    }))
 }
 
 /// Until Ctrl-C or SIGTERM, or until a worker ends by itself.

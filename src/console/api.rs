@@ -22,9 +22,7 @@ pub fn routes(instance: Arc<Instance>) -> Router {
         .route("/quarantine/item", get(item))
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(ready))
-        .with_state(Arc::clone(&instance))
-        .merge(super::push::routes(instance))
-        .fallback(super::push::nowhere)
+        .with_state(instance)
 }
 
 #[derive(Serialize)]

@@ -4,6 +4,5 @@
 
 mod api;
 pub mod client;
-pub mod push;
 
 pub use api::routes;

@@ -17,10 +17,8 @@ pub struct RequestAnswered<'a> {
 
 impl RequestAnswered<'_> {
     pub fn emit(self) {
-        static COUNT: Metric =
-            Metric { name: "footbridge_http_requests_total", help: "Requests answered.", labels: &["route", "status"] };
-        static TIME: Metric =
-            Metric { name: "footbridge_http_request_seconds", help: "Time to answer a request.", labels: &["route"] };
+        static COUNT: Metric = Metric { name: "footbridge_http_requests_total", help: "Requests answered.", labels: &["route", "status"] };
+        static TIME: Metric = Metric { name: "footbridge_http_request_seconds", help: "Time to answer a request.", labels: &["route"] };
         let RequestAnswered { route, status, took } = self;
         add(&COUNT, &[route, &status.to_string()], 1);
         time(&TIME, &[route], took);
@@ -118,8 +116,7 @@ impl EventsSent<'_> {
     }
 }
 
-static HOLD: Metric =
-    Metric { name: "footbridge_hold", help: "1 while a partition is behind and entries wait.", labels: &["partition"] };
+static HOLD: Metric = Metric { name: "footbridge_hold", help: "1 while a partition is behind and entries wait.", labels: &["partition"] };
 
 /// A partition is behind: exits go out, entries and updates wait.
 pub struct HoldBegun {
@@ -144,8 +141,7 @@ impl HoldEnded {
     }
 }
 
-static BRAKE: Metric =
-    Metric { name: "footbridge_brake", help: "Moves of an audience that wait for an operator.", labels: &["audience"] };
+static BRAKE: Metric = Metric { name: "footbridge_brake", help: "Moves of an audience that wait for an operator.", labels: &["audience"] };
 
 /// A cut-over would move more of an audience than the policy allows without being asked.
 pub struct BrakeHeld<'a> {

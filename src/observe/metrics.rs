@@ -50,30 +50,45 @@ fn with(metric: &'static Metric, labels: &[&str], new: fn() -> Value, change: im
 }
 
 pub(super) fn add(metric: &'static Metric, labels: &[&str], more: u64) {
-    with(metric, labels, || Value::Counter(0), |value| {
-        if let Value::Counter(count) = value {
-            *count += more;
-        }
-    });
+    with(
+        metric,
+        labels,
+        || Value::Counter(0),
+        |value| {
+            if let Value::Counter(count) = value {
+                *count += more;
+            }
+        },
+    );
 }
 
 pub(super) fn set(metric: &'static Metric, labels: &[&str], now: i64) {
-    with(metric, labels, || Value::Gauge(0), |value| {
-        if let Value::Gauge(gauge) = value {
-            *gauge = now;
-        }
-    });
+    with(
+        metric,
+        labels,
+        || Value::Gauge(0),
+        |value| {
+            if let Value::Gauge(gauge) = value {
+                *gauge = now;
+            }
+        },
+    );
 }
 
 pub(super) fn time(metric: &'static Metric, labels: &[&str], took: Duration) {
-    with(metric, labels, || Value::Times(Times::default()), |value| {
-        if let Value::Times(times) = value {
-            let seconds = took.as_secs_f64();
-            times.within.iter_mut().zip(BOUNDS).filter(|(_, bound)| seconds <= *bound).for_each(|(count, _)| *count += 1);
-            times.count += 1;
-            times.sum += took;
-        }
-    });
+    with(
+        metric,
+        labels,
+        || Value::Times(Times::default()),
+        |value| {
+            if let Value::Times(times) = value {
+                let seconds = took.as_secs_f64();
+                times.within.iter_mut().zip(BOUNDS).filter(|(_, bound)| seconds <= *bound).for_each(|(count, _)| *count += 1);
+                times.count += 1;
+                times.sum += took;
+            }
+        },
+    );
 }
 
 /// All that was counted since the process began.
@@ -131,7 +146,8 @@ mod tests {
         static METRIC: Metric = Metric { name: "test_histogram_seconds", help: "A test.", labels: &["route"] };
         time(&METRIC, &["a\"b"], Duration::from_millis(3));
         time(&METRIC, &["a\"b"], Duration::from_secs(60));
-        let text: String = render().lines().filter(|line| line.contains("test_histogram_seconds")).map(|line| format!("{line}\n")).collect();
+        let text: String =
+            render().lines().filter(|line| line.contains("test_histogram_seconds")).map(|line| format!("{line}\n")).collect();
         assert!(text.starts_with("# HELP test_histogram_seconds A test.\n# TYPE test_histogram_seconds histogram\n"), "{text}");
         for expected in [
             "test_histogram_seconds_bucket{route=\"a\\\"b\",le=\"0.001\"} 0\n",

@@ -106,6 +106,11 @@ impl Instance {
     /// Marks that a source has made its first complete pass: durable when it returns.
     pub fn mark_baseline(&self, source: &Source) -> Result<(), LogError> {
         self.append(self.intake.baseline(source))?;
+        self.baseline_landed(source)
+    }
+
+    /// Keeps for the next start that the baseline is in landing.
+    pub fn baseline_landed(&self, source: &Source) -> Result<(), LogError> {
         self.log.define(&marked(&source.name), Some(Vec::new()))
     }
 

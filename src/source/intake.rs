@@ -6,7 +6,7 @@
 use super::landing::{self, Envelope, Note, Partitions, Resource};
 use crate::log::{Entry, Kind};
 use footbridge_core::audience::Definitions;
-use footbridge_core::fhir::bundle::{self, Bundle, Change};
+use footbridge_core::fhir::bundle::{self, Bundle, BundleKind, Change};
 use footbridge_core::fhir::{self, BundleLinks, Unreadable, Version, Versions, peek};
 use footbridge_core::key::{Keys, Person};
 use footbridge_core::shard::{Origin, Preference, Route};
@@ -43,6 +43,8 @@ pub struct Received {
     pub skipped: u64,
     /// Entries of the Bundle (from 1; `None`: the whole) that could not be read; each is on its way to quarantine.
     pub refused: Vec<(Option<usize>, Unreadable)>,
+    /// Where the body is a Bundle whose frame could be read: what it is for, and how many entries it has.
+    pub bundle: Option<(BundleKind, usize)>,
 }
 
 impl Intake {
@@ -59,7 +61,10 @@ impl Intake {
         let mut received = Received::default();
         match peek::kind(body) {
             Ok(kind) if kind == "Bundle" => match bundle::read(body) {
-                Ok(bundle) => self.bundle(source, body, &bundle, &mut received),
+                Ok(bundle) => {
+                    received.bundle = Some((bundle.kind, bundle.entries.len()));
+                    self.bundle(source, body, &bundle, &mut received);
+                }
                 Err(why) => self.refuse(source, body, None, why, &mut received),
             },
             Ok(_) => self.resource(source, body, None, None, None, &mut received),
@@ -208,7 +213,7 @@ fn mark_groups(entries: &mut [Entry]) {
 }
 
 /// The same for the same bytes, so that what is sent again takes its own place.
-fn number_of(parts: &[&[u8]]) -> u64 {
+pub(super) fn number_of(parts: &[&[u8]]) -> u64 {
     let mut sum = Sha256::new();
     for part in parts {
         sum.update((part.len() as u64).to_be_bytes());

@@ -7,5 +7,6 @@ pub mod file;
 pub mod intake;
 pub mod landing;
 mod lines;
+pub mod push;
 
 pub use file::{Block, Blocks, Limits, Progress, Record, Refused, Why};

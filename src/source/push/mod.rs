@@ -1,0 +1,121 @@
+//! Push: FHIR, marks and preferences over HTTP into landing.
+//!
+//! In: requests on the machines' listener. Out: entries for landing, and answers once it has them.
+//! Never here: a decision about a person, or a 2xx for what is not durable.
+
+mod answer;
+mod body;
+mod fhir;
+mod marks;
+mod preferences;
+mod serve;
+mod settings;
+
+pub use serve::serve;
+pub use settings::{PushSettings, Token};
+
+use crate::log::{Entry, Full, Landing, LogError};
+use crate::observe::{self, EntriesLanded, LogFailed, Ready};
+use crate::source::intake::{Intake, Source};
+use answer::Refusal;
+use axum::Router;
+use axum::http::header;
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post, put};
+use footbridge_core::gate::MemberKey;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::sync::oneshot;
+
+pub struct Push {
+    pub intake: Arc<Intake>,
+    pub landing: Arc<dyn Landing>,
+    /// The policy's recipients, with the key under which each knows its members.
+    pub recipients: Vec<(String, MemberKey)>,
+    /// Called once a baseline is durable in landing, off the threads that answer.
+    pub marked: Marked,
+    pub settings: Arc<PushSettings>,
+}
+
+pub type Marked = Box<dyn Fn(&Source) -> Result<(), LogError> + Send + Sync>;
+
+/// An answer, or why there is none of the kind that was asked for.
+type Pushed = Result<Response, Refusal>;
+
+pub fn routes(push: Arc<Push>) -> Router {
+    Router::new()
+        .route("/fhir", post(fhir::receive))
+        .route("/fhir/{kind}/{id}", put(fhir::update).delete(fhir::delete))
+        .route("/sources/{name}/fhir", post(fhir::receive_from))
+        .route("/sources/{name}/fhir/{kind}/{id}", put(fhir::update_from).delete(fhir::delete_from))
+        .route("/sources/{name}/baseline", post(marks::baseline))
+        .route("/sources/{name}/watermark", post(marks::watermark))
+        .route("/preferences", post(preferences::receive))
+        .route("/metrics", get(|| async { ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], observe::render()) }))
+        .with_state(push)
+}
+
+/// `/healthz`: the process answers. `/readyz`: 503 with the reasons while anything keeps it from telling what is true.
+pub fn probes(ready: Arc<Ready>) -> Router {
+    Router::new().route("/healthz", get(|| async { "ok\n" })).route("/readyz", get(move || marks::ready(Arc::clone(&ready))))
+}
+
+/// Nothing is known under this address.
+pub async fn nowhere() -> Response {
+    Refusal::Nowhere("nothing is here; resources go to /fhir".into()).into_response()
+}
+
+/// How long a full queue is left alone before the next try.
+const AGAIN: Duration = Duration::from_millis(5);
+
+impl Push {
+    /// `None`: the one that pushes without a name.
+    fn source(&self, name: Option<&str>) -> Result<Source, Refusal> {
+        let found = match name {
+            Some(name) => self.intake.source(name),
+            None => self.intake.sources.first(),
+        };
+        found.cloned().ok_or_else(|| {
+            let names: Vec<&str> = self.intake.sources.iter().map(|source| source.name.as_str()).collect();
+            Refusal::Nowhere(format!("no source has this name; there is {}", names.join(", ")))
+        })
+    }
+
+    /// Appends, and waits until it is durable.
+    async fn land(&self, source: &Source, entries: Vec<Entry>) -> Result<(), Refusal> {
+        self.land_until(source, entries, Instant::now()).await
+    }
+
+    /// As `land`, but waits for room: what came before of the same stream is in landing already.
+    async fn land_patiently(&self, source: &Source, entries: Vec<Entry>) -> Result<(), Refusal> {
+        self.land_until(source, entries, Instant::now() + self.settings.busy_wait).await
+    }
+
+    async fn land_until(&self, source: &Source, mut entries: Vec<Entry>, until: Instant) -> Result<(), Refusal> {
+        if entries.is_empty() {
+            return Ok(());
+        }
+        let count = entries.len() as u64;
+        let (tell, answer) = oneshot::channel();
+        // If the request is cut off nobody listens any more.
+        let mut done: crate::log::Done = Box::new(move |answer| drop(tell.send(answer)));
+        while let Err(Full { entries: back, done: undone }) = self.landing.append(entries, done) {
+            if Instant::now() >= until {
+                return Err(Refusal::Busy);
+            }
+            tokio::time::sleep(AGAIN).await;
+            (entries, done) = (back, undone);
+        }
+        match answer.await {
+            Ok(Ok(_)) => {
+                EntriesLanded { source: &source.name, entries: count }.emit();
+                Ok(())
+            }
+            Ok(Err(error)) => {
+                LogFailed { error: &error }.emit();
+                Err(Refusal::NotDurable(error))
+            }
+            Err(_) => Err(Refusal::Stopping),
+        }
+    }
+}
