@@ -86,7 +86,7 @@ fn main() {
         std::thread::sleep(Duration::from_millis(1));
     }
     rate("durable in landing", start.elapsed());
-    while !instance.log.is_worked_off().expect("positions") {
+    while !instance.is_worked_off().expect("positions") {
         assert!(!instance.is_broken(), "{:?}", instance.troubles());
         std::thread::sleep(Duration::from_millis(5));
     }

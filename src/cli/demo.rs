@@ -1,4 +1,4 @@
-//! `demo`: an invented hospital, two years of it, and its story.
+//! `demo`: an invented hospital, two years of it in quickened time, and then a bridge that really runs.
 //!
 //! In: a seed. Out: a story that a person can follow, read off what the engine really did.
 //! Never here: an outcome that is only asserted; a scene that did not happen as told fails the command.
@@ -51,6 +51,8 @@ struct Telling {
     until: Instant,
     scenes: [Scene; 4],
     seconds: f64,
+    seed: u64,
+    people: usize,
 }
 
 struct Counted {
@@ -80,7 +82,17 @@ pub fn run(args: &Demo) -> anyhow::Result<Exit> {
     let rehearsal = engine.rehearse(first, later, from, until);
     let seconds = start.elapsed().as_secs_f64();
     let scenes = population::named(from, until);
-    let telling = Telling { engine, fed: Counted { refusals, ..fed }, rehearsal, zone, until, scenes, seconds };
+    let telling = Telling {
+        engine,
+        fed: Counted { refusals, ..fed },
+        rehearsal,
+        zone,
+        until,
+        scenes,
+        seconds,
+        seed: args.seed,
+        people: args.people as usize,
+    };
     let story = if args.json { telling.summary()? } else { telling.story()? };
     std::io::stdout().lock().write_all(story.as_bytes())?;
     Ok(Exit::Ok)
@@ -148,16 +160,14 @@ impl Telling {
         for scene in &self.scenes {
             self.scene(&mut out, scene)?;
         }
+        super::demo_live::tell(self.seed, self.people, &mut out)?;
         writeln!(out, "To look further")?;
         writeln!(out, "  footbridge demo --keep DIR            writes what was fed in, and the mappings")?;
         writeln!(out, "  footbridge simulate --mappings DIR/mappings --arrival last-updated --reveal \\")?;
         writeln!(out, "    --from {FROM} --until {UNTIL} DIR/{FILE}")?;
         writeln!(out, "                                        prints each event (exit code 1: one record is broken on purpose)")?;
         writeln!(out, "  footbridge check | footbridge test    the mappings' problems; their stories")?;
-        writeln!(
-            out,
-            "What needs a running bridge (HTTP, an opt-out from the CRM, a crash and restart) comes with `run`, which is not built yet."
-        )?;
+        writeln!(out, "  footbridge run                        a bridge of your own; footbridge tail AUDIENCE --follow shows its events")?;
         Ok(out)
     }
 

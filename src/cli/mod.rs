@@ -6,6 +6,7 @@
 mod ask;
 mod check;
 mod demo;
+mod demo_live;
 pub mod feed;
 mod output;
 pub mod rehearsal;

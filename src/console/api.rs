@@ -84,7 +84,7 @@ async fn status(State(instance): State<Arc<Instance>>) -> Response {
         }
         let status = Status {
             troubles: instance.troubles(),
-            worked_off: log.is_worked_off()?,
+            worked_off: instance.is_worked_off()?,
             audiences,
             quarantined: next(&OutTopic::Quarantine)?,
         };

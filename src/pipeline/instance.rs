@@ -25,6 +25,7 @@ pub struct Instance {
     stop: Arc<AtomicBool>,
     workers: Vec<JoinHandle<Result<(), Halt>>>,
     standing: Arc<Mutex<Vec<Option<String>>>>,
+    busy: Vec<Arc<AtomicBool>>,
 }
 
 /// What an operator decides about an instance.
@@ -71,9 +72,10 @@ impl Instance {
         let stop = Arc::new(AtomicBool::new(false));
         let sessions = log.sessions(workers.max(1))?;
         let standing = Arc::new(Mutex::new(vec![None; sessions.len()]));
-        let mut threads = Vec::new();
+        let (mut threads, mut busy) = (Vec::new(), Vec::new());
         for (number, session) in sessions.into_iter().enumerate() {
             let mut worker = Worker::new(session, Arc::clone(&bridge), Arc::clone(&clock));
+            busy.push(worker.busy());
             let (stop, standing) = (Arc::clone(&stop), Arc::clone(&standing));
             let thread = std::thread::Builder::new().name(format!("worker {number}")).spawn(move || {
                 worker.run(&stop, &mut |halt| {
@@ -82,7 +84,7 @@ impl Instance {
             });
             threads.push(thread.context("a worker's thread")?);
         }
-        Ok(Instance { log, intake: Arc::new(intake), bridge, stop, workers: threads, standing })
+        Ok(Instance { log, intake: Arc::new(intake), bridge, stop, workers: threads, standing, busy })
     }
 
     /// Appends and waits until it is durable. A full queue is waited for.
@@ -123,6 +125,12 @@ impl Instance {
             }
         }
         Ok(names)
+    }
+
+    /// Whether everything that was appended has had its effect.
+    pub fn is_worked_off(&self) -> Result<bool, LogError> {
+        // In this order: a worker says that it has more to do before its commit is seen.
+        Ok(self.log.is_worked_off()? && !self.busy.iter().any(|busy| busy.load(Ordering::Acquire)))
     }
 
     /// Why workers stand still, if any does.

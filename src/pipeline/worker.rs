@@ -19,8 +19,8 @@ pub struct Worker<L: Log> {
     shards: BTreeMap<Place, Shard>,
     owners: BTreeMap<Place, (Owners, u64)>,
     batch: Batch,
-    /// The last turn left something to be done without a record.
-    busy: bool,
+    /// The last turn left something to be done without a record. Others see it before its commit is seen.
+    busy: Arc<AtomicBool>,
 }
 
 /// Why a worker stands still.
@@ -69,7 +69,15 @@ const PAUSE: Duration = Duration::from_secs(1);
 
 impl<L: Log> Worker<L> {
     pub fn new(log: L, bridge: Arc<Bridge>, clock: Clock) -> Worker<L> {
-        Worker { log, bridge, clock, shards: BTreeMap::new(), owners: BTreeMap::new(), batch: Batch::default(), busy: true }
+        Worker {
+            log,
+            bridge,
+            clock,
+            shards: BTreeMap::new(),
+            owners: BTreeMap::new(),
+            batch: Batch::default(),
+            busy: Arc::new(AtomicBool::new(true)),
+        }
     }
 
     /// Works until `stop` is set, or until something fails that does not pass. `halted` hears why it stands still, and `None`
@@ -100,7 +108,7 @@ impl<L: Log> Worker<L> {
 
     /// Reads, applies, and commits what follows: one act.
     pub fn turn(&mut self) -> Result<(), Halt> {
-        let wait = if self.busy { Duration::ZERO } else { self.until_due() };
+        let wait = if self.is_busy() { Duration::ZERO } else { self.until_due() };
         let mut batch = std::mem::take(&mut self.batch);
         let polled = self.log.poll(wait, &mut batch);
         let done = polled.map_err(Halt::from).and_then(|()| self.work(&batch));
@@ -108,9 +116,18 @@ impl<L: Log> Worker<L> {
         done
     }
 
+    fn is_busy(&self) -> bool {
+        self.busy.load(Ordering::Acquire)
+    }
+
+    /// Set while there is work that no record waits for: timers, and members to be compared again.
+    pub fn busy(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.busy)
+    }
+
     /// Whether the last turn left nothing to be done before a record comes or a timer is due.
     pub fn is_idle(&self) -> bool {
-        !self.busy && self.batch.is_empty()
+        !self.is_busy() && self.batch.is_empty()
     }
 
     /// The next instant at which time alone may change something.
@@ -158,11 +175,12 @@ impl<L: Log> Worker<L> {
                 shard.drained();
             }
         }
-        self.busy = false;
+        let mut busy = false;
         for shard in self.shards.values_mut() {
-            self.busy |= shard.work(&self.bridge, &self.log, self.bridge.settings.slice, &mut stage)?;
+            busy |= shard.work(&self.bridge, &self.log, self.bridge.settings.slice, &mut stage)?;
             shard.tick(clock, &mut stage);
         }
+        self.busy.store(busy, Ordering::Release);
         self.commit(stage, batch)
     }
 
@@ -192,7 +210,7 @@ impl<L: Log> Worker<L> {
         self.shards.clear();
         self.owners.clear();
         // What is held comes with the next batch.
-        self.busy = true;
+        self.busy.store(true, Ordering::Release);
         match self.log.abort() {
             Ok(()) => Ok(()),
             Err(error) if error.retry == Retry::Later && error.trouble != Trouble::Lost => Ok(()),

@@ -1,0 +1,229 @@
+//! The second half of the demonstration: the same people, now over HTTP into a bridge that really runs.
+//!
+//! In: a seed. Out: a story of what the bridge did, measured where time matters. Never here: an outcome that is only asserted; a
+//! scene that does not happen as told fails the command.
+
+use crate::console::client::{Answer, Client};
+use crate::demo::population;
+use anyhow::{Context, bail, ensure};
+use footbridge_core::fhir::peek;
+use footbridge_core::gate::MemberKey;
+use footbridge_core::key::Keys;
+use footbridge_core::time::{Instant, Span};
+use sonic_rs::{JsonContainerTrait, JsonValueTrait, Value};
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant as Stopwatch};
+
+/// Secrets of nobody: with them the same seed tells the same story.
+const ROUTING: &[u8; 32] = b"the demo's routing secret, known";
+const MEMBERS: &[u8; 32] = b"the demo's members secret, known";
+const PART: usize = 200;
+/// Longer than anything here takes on a slow machine.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+struct Live {
+    folder: PathBuf,
+    process: Child,
+    client: Client,
+}
+
+/// The folder goes, and the bridge with it, however the story ends.
+impl Drop for Live {
+    fn drop(&mut self) {
+        // Gone already, or going: either is what is wanted.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+        let _ = std::fs::remove_dir_all(&self.folder);
+    }
+}
+
+fn start(folder: &Path) -> anyhow::Result<(Child, Client)> {
+    let program = std::env::current_exe().context("this program's own file")?;
+    let mut command = Command::new(program);
+    command.current_dir(folder).args(["run", "--data", "data", "--listen", "127.0.0.1:0", "--partitions", "8"]);
+    let mut process = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().context("a bridge of its own")?;
+    let mut lines = BufReader::new(process.stderr.take().context("what the bridge says")?).lines();
+    let mut said = Vec::new();
+    loop {
+        let Some(Ok(line)) = lines.next() else { bail!("the bridge did not start: {}", said.join("; ")) };
+        if let Some(address) = line.strip_prefix("footbridge listens on ").and_then(|rest| rest.split(',').next()) {
+            let client = Client::new(address, None);
+            std::thread::spawn(move || lines.for_each(drop));
+            return Ok((process, client));
+        }
+        said.push(line);
+    }
+}
+
+impl Live {
+    fn begin() -> anyhow::Result<Live> {
+        let folder = std::env::temp_dir().join(format!("footbridge-demo-live-{}", std::process::id()));
+        let secrets = folder.join("data/secrets");
+        std::fs::create_dir_all(&secrets).with_context(|| secrets.display().to_string())?;
+        std::fs::write(secrets.join("routing.key"), ROUTING)?;
+        std::fs::write(secrets.join("members.key"), MEMBERS)?;
+        let (process, client) = start(&folder)?;
+        Ok(Live { folder, process, client })
+    }
+
+    fn status(&self) -> anyhow::Result<Value> {
+        sonic_rs::from_slice(&self.client.get("/status")?.body).context("the bridge's answer")
+    }
+
+    fn settled(&self) -> anyhow::Result<()> {
+        let begun = Stopwatch::now();
+        while self.status()?.get("worked_off").and_then(|done| done.as_bool()) != Some(true) {
+            ensure!(begun.elapsed() < PATIENCE, "the bridge does not come to rest");
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        Ok(())
+    }
+
+    /// The newest event of each member, and the ids of all events.
+    fn audience(&self, name: &str) -> anyhow::Result<(BTreeMap<String, Value>, BTreeSet<String>, u64)> {
+        let (mut newest, mut ids, mut count, mut from) = (BTreeMap::new(), BTreeSet::new(), 0, 0);
+        loop {
+            let Answer { body, next } = self.client.get(&format!("/audiences/{name}/events?from={from}"))?;
+            for line in body.split(|b| *b == b'\n').filter(|line| !line.is_empty()) {
+                let line: Value = sonic_rs::from_slice(line).context("the bridge's answer")?;
+                let (Some(member), Some(data)) = (line["key"].as_str(), line.get("data")) else { continue };
+                ids.extend(line["headers"]["ce_id"].as_str().map(str::to_owned));
+                count += 1;
+                newest.insert(member.to_owned(), data.clone());
+            }
+            match next.filter(|next| *next > from) {
+                Some(next) => from = next,
+                None => return Ok((newest, ids, count)),
+            }
+        }
+    }
+
+    fn names(&self) -> anyhow::Result<Vec<String>> {
+        let status = self.status()?;
+        let audiences = status.get("audiences").and_then(|list| list.as_array()).context("audiences")?;
+        Ok(audiences.iter().filter_map(|audience| audience["name"].as_str().map(str::to_owned)).collect())
+    }
+
+    /// How many are in each audience.
+    fn sizes(&self) -> anyhow::Result<BTreeMap<String, usize>> {
+        let mut sizes = BTreeMap::new();
+        for name in self.names()? {
+            let (newest, ids, count) = self.audience(&name)?;
+            ensure!(ids.len() as u64 == count, "{name}: an event came twice");
+            sizes.insert(name, newest.values().filter(|event| event["status"].as_str() != Some("exited")).count());
+        }
+        Ok(sizes)
+    }
+}
+
+pub fn tell(seed: u64, people: usize, out: &mut String) -> anyhow::Result<()> {
+    let now: Instant = jiff::Timestamp::now().into();
+    let arrivals = population::invent(seed, people, now.minus(Span::days(400)), now.minus(Span::days(1)));
+    let mut live = Live::begin()?;
+    writeln!(out, "Now a bridge runs, and the same hospital sends over HTTP")?;
+    let begun = Stopwatch::now();
+    for part in arrivals.chunks(PART) {
+        let body: String = part.iter().flat_map(|arrival| [arrival.json.as_str(), "\n"]).collect();
+        live.client.post("/fhir", "application/fhir+ndjson", body.as_bytes())?;
+    }
+    live.settled()?;
+    let loaded = begun.elapsed().as_secs_f64();
+    ensure!(live.sizes()?.values().all(|size| *size == 0), "somebody entered before the first load was complete");
+    writeln!(
+        out,
+        "  {} resources, each on disk before it was acknowledged; nobody is told of, for the load is not complete",
+        arrivals.len()
+    )?;
+    writeln!(out, "  measured on this machine: {loaded:.2} s, {:.0} resources a second", arrivals.len() as f64 / loaded)?;
+    live.client.post("/sources/push/baseline", "application/json", b"")?;
+    live.settled()?;
+    let sizes = live.sizes()?;
+    ensure!(sizes.values().sum::<usize>() > 0, "nobody is in any audience; try another --seed");
+    writeln!(out, "  the baseline is marked, and who qualifies is told:")?;
+    for (name, size) in &sizes {
+        writeln!(out, "  {size:>7} in {name}")?;
+    }
+    writeln!(out)?;
+    live.withdrawn(&arrivals, out)?;
+    live.broken(out)?;
+    live.killed(out)
+}
+
+impl Live {
+    /// Someone denies treatment messages, and is out.
+    fn withdrawn(&self, arrivals: &[population::Arrival], out: &mut String) -> anyhow::Result<()> {
+        const AUDIENCE: &str = "annual-wellness-visit-due";
+        let (keys, members) = (Keys::new(ROUTING), MemberKey::new("crm", 1, MEMBERS));
+        let (newest, _, _) = self.audience(AUDIENCE)?;
+        let patients = arrivals.iter().filter_map(|arrival| {
+            let peek = peek(arrival.json.as_bytes()).ok().filter(|peek| peek.kind == "Patient")?;
+            let id = peek.id?.into_owned();
+            Some((members.member(keys.person("", &id)), id))
+        });
+        let inside = |member: &str| newest.get(member).is_some_and(|event| event["status"].as_str() != Some("exited"));
+        let found = patients.filter(|(member, _)| inside(member)).min_by(|a, b| a.1.cmp(&b.1));
+        let (member, patient) = found.with_context(|| format!("nobody is in {AUDIENCE}; try another --seed"))?;
+        let now = Instant::from(jiff::Timestamp::now());
+        let consent = format!(
+            r#"{{"resourceType":"Consent","id":"live-denial","meta":{{"lastUpdated":"{now}"}},"status":"active","scope":{{"coding":[{{"system":"http://terminology.hl7.org/CodeSystem/consentscope","code":"patient-privacy"}}]}},"category":[{{"coding":[{{"system":"http://loinc.org","code":"59284-0"}}]}}],"patient":{{"reference":"Patient/{patient}"}},"dateTime":"{now}","policyRule":{{"coding":[{{"system":"http://terminology.hl7.org/CodeSystem/v3-ActCode","code":"OPTOUT"}}]}}}}"#
+        );
+        let begun = Stopwatch::now();
+        self.client.post("/fhir", "application/fhir+json", consent.as_bytes())?;
+        let acknowledged = begun.elapsed();
+        let event = loop {
+            let (newest, _, _) = self.audience(AUDIENCE)?;
+            let event = newest.get(&member).cloned().context("a member disappeared")?;
+            if event["status"].as_str() == Some("exited") {
+                break event;
+            }
+            ensure!(begun.elapsed() < PATIENCE, "the denial has no effect");
+            std::thread::sleep(Duration::from_millis(1));
+        };
+        let seen = begun.elapsed();
+        ensure!(event["reason"].as_str() == Some("stop"), "the recipient is not told to stop");
+        writeln!(out, "Someone in {AUDIENCE} says no: a Consent arrives that denies")?;
+        writeln!(out, "  {member} exited, reason stop: do not contact again for this")?;
+        writeln!(
+            out,
+            "  measured on this machine: on disk after {:.1} ms, the exit visible to the CRM after {:.1} ms\n",
+            acknowledged.as_secs_f64() * 1e3,
+            seen.as_secs_f64() * 1e3
+        )?;
+        Ok(())
+    }
+
+    fn broken(&self, out: &mut String) -> anyhow::Result<()> {
+        let before = self.status()?["quarantined"].as_u64().unwrap_or(0);
+        let refused = self.client.post("/fhir", "application/fhir+json", br#"{"resourceType":"Observation","id":"live-broken","status""#);
+        let Err(refused) = refused else { bail!("half a resource was taken for a whole one") };
+        self.settled()?;
+        let listed = self.client.get("/quarantine")?;
+        let last = listed.body.split(|b| *b == b'\n').rfind(|line| !line.is_empty()).context("nothing is in quarantine")?;
+        let last: Value = sonic_rs::from_slice(last).context("the bridge's answer")?;
+        ensure!(self.status()?["quarantined"].as_u64() > Some(before), "the broken resource is not in quarantine");
+        let reason = last["headers"]["reason"].as_str().unwrap_or("");
+        ensure!(refused.to_string().contains("422"), "the sender is not told");
+        writeln!(out, "Half a resource arrives: its sender is told (422), it lies in quarantine, and nothing else is touched")?;
+        writeln!(out, "  {reason}\n")?;
+        Ok(())
+    }
+
+    fn killed(&mut self, out: &mut String) -> anyhow::Result<()> {
+        let before = self.sizes()?;
+        self.process.kill().context("kill -9")?;
+        self.process.wait()?;
+        let begun = Stopwatch::now();
+        let (process, client) = start(&self.folder)?;
+        let up = begun.elapsed().as_secs_f64() * 1e3;
+        (self.process, self.client) = (process, client);
+        self.settled()?;
+        ensure!(self.sizes()? == before, "a crash changed who is in an audience");
+        writeln!(out, "The bridge is killed (kill -9) and started again: the same people are in, no event came twice")?;
+        writeln!(out, "  measured on this machine: answering again after {up:.0} ms\n")?;
+        Ok(())
+    }
+}
