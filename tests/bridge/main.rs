@@ -2,8 +2,16 @@
 //!
 //! In: the invented population. Out: nothing; each audience's topic equals what a room without a log tells.
 
+mod acts;
 mod bench;
+mod checks;
+mod fleet;
+mod naive;
+mod saboteur;
 mod sim;
+mod tape;
+mod wide;
+mod world;
 
 use bench::{Bench, Told, at, rehearsed};
 use footbridge::demo::population;
