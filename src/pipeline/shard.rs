@@ -378,15 +378,20 @@ impl Shard {
         u64::from(self.place.partition) << 47 | self.position.sent
     }
 
-    /// The log's end was seen: a backlog is worked off, and time may go on by itself.
+    /// The log's end was seen: time may go on by itself.
     pub fn drained(&mut self) {
         self.drained = true;
-        if let Some(from) = self.position.hold_from.take() {
-            let key = [&[HOLD][..], &from.to_be_bytes()].concat();
-            self.state.push((self.place, key, Some(self.next.to_be_bytes().to_vec())));
-            self.review(&self.waiting.clone());
-            self.moved = true;
-        }
+    }
+
+    /// The backlog ends where the log does, once all that it reached is decided; whether there was one. What waited for it
+    /// is looked at then.
+    fn end_hold(&mut self) -> bool {
+        let Some(from) = self.position.hold_from.take_if(|_| self.drained) else { return false };
+        let key = [&[HOLD][..], &from.to_be_bytes()].concat();
+        self.state.push((self.place, key, Some(self.next.to_be_bytes().to_vec())));
+        self.review(&self.waiting.clone());
+        self.moved = true;
+        true
     }
 
     /// The tick that a timer or an open group waits for, once a wait.
@@ -400,7 +405,7 @@ impl Shard {
     /// Works off up to `most` timers and reviews; whether there may be more.
     pub fn work(&mut self, bridge: &Bridge, log: &impl Log, most: usize, stage: &mut Stage) -> Result<bool, LogError> {
         for _ in 0..most {
-            if !self.work_one(bridge, log, stage)? {
+            if !self.work_one(bridge, log, stage)? && !self.end_hold() {
                 return Ok(false);
             }
         }

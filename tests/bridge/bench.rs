@@ -73,7 +73,7 @@ impl Bench {
         let clock = VirtualClock::at(from);
         let log = Faulty::new(PARTITIONS, clock.clock(), seed);
         let intake = Intake { definitions: Arc::clone(&definitions), keys: keys.clone(), partitions, sources: vec![source] };
-        let settings = pipeline::Settings { members_max: 16, slice: 7, ..pipeline::Settings::default() };
+        let settings = pipeline::Settings { members_max: 16, slice: 2, ..pipeline::Settings::default() };
         let bridge = Bridge { definitions, keys, member_keys, name: "urn:test".into(), partitions, feeds: vec![feed], settings };
         Bench { clock, log, intake, bridge: Arc::new(bridge) }
     }

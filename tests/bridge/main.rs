@@ -5,6 +5,7 @@
 mod acts;
 mod bench;
 mod checks;
+mod faults;
 mod fleet;
 mod naive;
 mod saboteur;

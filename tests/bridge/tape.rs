@@ -10,6 +10,8 @@ use footbridge::log::{Batch, Bytes, Commit, Log, LogError, OutTopic, Place, Reco
 use footbridge::pipeline::Worker;
 use footbridge_core::time::{Instant, Span};
 use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 /// All that landing ever took.
@@ -25,6 +27,9 @@ struct Tape {
     chance: Chance,
     hold_after: Span,
     started: bool,
+    /// The worker has slices to work off, before and after a hold; then `play` clears it.
+    waits: Arc<AtomicBool>,
+    waited: bool,
 }
 
 struct Part {
@@ -62,13 +67,22 @@ impl Log for Tape {
         if !std::mem::replace(&mut self.started, true) {
             batch.assigned.extend(self.parts.iter().map(|part| (part.place, 0)));
         }
+        if self.waits.load(Ordering::SeqCst) {
+            return Ok(());
+        }
         let Some(part) = self.parts.iter_mut().find(|part| part.next < part.records.len()) else { return Ok(()) };
         let (count, clock, held) = part.chunk(self.hold_after, 1 + self.chance.below(8));
+        if held && !std::mem::replace(&mut self.waited, true) {
+            self.waits.store(true, Ordering::SeqCst);
+            return Ok(());
+        }
         self.clock.set(clock);
         batch.records.extend(part.records[part.next..part.next + count].iter().cloned());
         part.next += count;
         if held {
             batch.drained.push(part.place);
+            self.waited = false;
+            self.waits.store(true, Ordering::SeqCst);
         }
         Ok(())
     }
@@ -118,6 +132,7 @@ pub fn play(bench: &Bench, records: &Records, holds: &Holds, chance: Chance) -> 
         holds: holds.range((place, 0)..=(place, u64::MAX)).map(|((_, from), end)| (*from, *end)).collect(),
     };
     let clock = VirtualClock::at(Instant::BEGIN);
+    let waits = Arc::new(AtomicBool::new(false));
     let tape = Tape {
         parts: bench.bridge.partitions.all().map(part).collect(),
         state: BTreeMap::new(),
@@ -126,6 +141,8 @@ pub fn play(bench: &Bench, records: &Records, holds: &Holds, chance: Chance) -> 
         chance,
         hold_after: bench.bridge.settings.hold_after,
         started: false,
+        waits: Arc::clone(&waits),
+        waited: false,
     };
     let mut worker = Worker::new(tape, bench.bridge.clone(), clock.clock());
     for _ in 0..100_000 {
@@ -133,6 +150,9 @@ pub fn play(bench: &Bench, records: &Records, holds: &Holds, chance: Chance) -> 
             bail!("I5: the recorded log cannot be played again: {halt}");
         }
         let played = worker.log().parts.iter().all(|part| part.next == part.records.len());
+        if worker.is_idle() {
+            waits.store(false, Ordering::SeqCst);
+        }
         if played && worker.is_idle() {
             return Ok(worker.log().told.clone());
         }
