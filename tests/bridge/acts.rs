@@ -2,7 +2,6 @@
 //!
 //! In: dice, the instant, what was brought before. Out: one act: entries and records. Never here: the log.
 
-use super::naive::Known;
 use super::world::{self, Kind, PEOPLE, Record, SPOILT, patient_id};
 use footbridge::log::Entry;
 use footbridge::log::faulty::Chance;
@@ -20,15 +19,12 @@ pub struct Act {
     pub opt_out: Option<(usize, bool)>,
     /// One record of one person, newer than all before: the oracle knows what holds before and after it, and nothing between.
     pub simple: bool,
-    /// It reaches some persons by way of the owners or of other persons.
-    pub crosses: bool,
     pub complete_to: Option<Instant>,
 }
 
 pub struct Actor<'a> {
     pub intake: &'a Intake,
     pub source: &'a Source,
-    pub known: &'a Known,
     pub history: &'a [Record],
     pub merges: bool,
     pub proves: bool,
@@ -59,7 +55,7 @@ impl Actor<'_> {
     pub fn one(&self, record: Record) -> Act {
         let simple = record.kind != Kind::Medication;
         let entries = self.intake.receive(self.source, record.json().as_bytes()).entries;
-        Act { entries, crosses: record.kind == Kind::Patient, records: vec![record], simple, ..Act::default() }
+        Act { entries, records: vec![record], simple, ..Act::default() }
     }
 
     /// Several resources of several persons, some of them deleted.
@@ -73,7 +69,7 @@ impl Actor<'_> {
             }
         }
         let entries = self.intake.receive(self.source, in_a_bundle(&records).as_bytes()).entries;
-        Act { entries, records, crosses: true, ..Act::default() }
+        Act { entries, records, ..Act::default() }
     }
 
     /// Of a resource that is known, was deleted already, or was never heard of.
@@ -83,21 +79,21 @@ impl Actor<'_> {
         let of = if known { self.history[chance.below(self.history.len())].clone() } else { Record { id: invented.id + 70, ..invented } };
         let record = Record { version: self.stamp, labelled: false, unreadable: false, what: None, ..of };
         let entries = self.intake.delete(self.source, record.kind.name(), &record.id()).entries;
-        Act { entries, records: vec![record], crosses: true, ..Act::default() }
+        Act { entries, records: vec![record], ..Act::default() }
     }
 
     /// Something delivered again, however old.
     fn again(&self, chance: &mut Chance) -> Act {
         let old: Vec<&Record> = self.history.iter().filter(|record| record.what.is_some()).collect();
         let Some(record) = old.get(chance.below(old.len())) else { return self.garbage(chance) };
-        Act { simple: false, crosses: true, ..self.one((*record).clone()) }
+        Act { simple: false, ..self.one((*record).clone()) }
     }
 
     /// A version that was long on its way: newer ones may have come before it.
     fn late(&self, chance: &mut Chance) -> Act {
         let version = self.now.minus(Span::minutes(1 + chance.below(20 * 24 * 60) as i64));
         let record = world::record(chance, version, self.merges);
-        Act { simple: false, crosses: true, ..self.one(record) }
+        Act { simple: false, ..self.one(record) }
     }
 
     fn preference(&self, chance: &mut Chance) -> Act {
@@ -105,7 +101,7 @@ impl Actor<'_> {
         let preference = Preference { recipient: None, channel: Channel::Email, opted_out };
         let key = self.intake.keys.person(&self.source.namespace, &patient_id(person));
         let entry = self.intake.preference("crm", key, preference, chance.number() >> 1);
-        Act { entries: vec![entry], opt_out: Some((person, opted_out)), crosses: self.known.is_merged(person), ..Act::default() }
+        Act { entries: vec![entry], opt_out: Some((person, opted_out)), ..Act::default() }
     }
 
     /// A group of one person whose sender dies in its middle.
@@ -122,7 +118,7 @@ impl Actor<'_> {
         let left = 1 + chance.below(records.len() - 1);
         entries.truncate(left);
         records.truncate(left);
-        Act { entries, records, crosses: true, ..Act::default() }
+        Act { entries, records, ..Act::default() }
     }
 
     fn garbage(&self, chance: &mut Chance) -> Act {

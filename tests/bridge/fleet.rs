@@ -71,7 +71,8 @@ impl Fleet {
     pub fn share(&mut self) {
         let count = 1 + self.chance.below(3);
         let sessions = self.bench.log.sessions(count).into_iter();
-        let worker = |session| Worker::new(Saboteur::new(session, self.orders.clone()), self.bench.bridge.clone(), self.bench.clock.clock());
+        let worker =
+            |session| Worker::new(Saboteur::new(session, self.orders.clone()), self.bench.bridge.clone(), self.bench.clock.clock());
         self.workers = sessions.map(worker).collect();
     }
 

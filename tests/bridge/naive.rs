@@ -40,14 +40,6 @@ impl Known {
         if out { _ = self.opted_out.insert(person) } else { _ = self.opted_out.remove(&person) }
     }
 
-    pub fn knows(&self, kind: Kind, id: usize) -> bool {
-        self.what(kind, id).is_some()
-    }
-
-    pub fn newest(&self, kind: Kind, id: usize) -> Option<&Record> {
-        self.newest.get(&(kind, id))
-    }
-
     fn what(&self, kind: Kind, id: usize) -> Option<&What> {
         self.newest.get(&(kind, id))?.what.as_ref()
     }
@@ -105,8 +97,7 @@ impl Known {
     /// What the person's consents allow for a message of this audience's class.
     pub fn permits(&self, person: usize, audience: &str) -> bool {
         let consents = self.theirs(Kind::Consent, &self.group(person));
-        let says =
-            |says: Says| consents.iter().any(|record| matches!(&record.what, Some(What::Consent(what, _)) if *what == says));
+        let says = |says: Says| consents.iter().any(|record| matches!(&record.what, Some(What::Consent(what, _)) if *what == says));
         if consents.iter().any(|record| record.unreadable) || says(Says::DeniesAll) {
             return false;
         }

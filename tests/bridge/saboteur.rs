@@ -30,12 +30,8 @@ pub enum Fault {
     RecordRepeated,
     /// Two neighbouring records of a partition come in the other order.
     RecordsSwapped,
-    /// The end of a partition is told before it is reached.
-    DrainedEarly,
     /// The position record forgets that a backlog is being worked off.
     HoldForgotten,
-    /// The position record forgets which instants were reached.
-    ReachedForgotten,
     /// The position record forgets the baseline.
     BaselineForgotten,
     /// A claim does not reach the owners.
@@ -50,7 +46,7 @@ pub enum Fault {
     QuarantineLost,
 }
 
-pub const FAULTS: [Fault; 18] = [
+pub const FAULTS: [Fault; 16] = [
     Fault::OutputLost,
     Fault::OutputsTwice,
     Fault::OutputsOfAFailedCommit,
@@ -60,9 +56,7 @@ pub const FAULTS: [Fault; 18] = [
     Fault::RecordSkipped,
     Fault::RecordRepeated,
     Fault::RecordsSwapped,
-    Fault::DrainedEarly,
     Fault::HoldForgotten,
-    Fault::ReachedForgotten,
     Fault::BaselineForgotten,
     Fault::ClaimLost,
     Fault::GoneLost,
@@ -80,17 +74,11 @@ struct Standing {
     chance: Chance,
     /// What stood under a key before it was last written.
     before: BTreeMap<(Place, Vec<u8>), Option<Bytes>>,
-    done: u32,
 }
 
 impl Orders {
     pub fn new(fault: Option<Fault>, seed: u64) -> Orders {
-        Orders(Arc::new(Mutex::new(Standing { fault, chance: Chance::new(!seed), before: BTreeMap::new(), done: 0 })))
-    }
-
-    /// How often the fault was done.
-    pub fn done(&self) -> u32 {
-        self.standing().done
+        Orders(Arc::new(Mutex::new(Standing { fault, chance: Chance::new(!seed), before: BTreeMap::new() })))
     }
 
     fn standing(&self) -> MutexGuard<'_, Standing> {
@@ -104,9 +92,7 @@ impl Orders {
     /// Whether this fault is to be done here, where it can be.
     fn does(&self, fault: Fault) -> bool {
         let mut standing = self.standing();
-        let does = standing.fault == Some(fault) && standing.chance.happens(200);
-        standing.done += u32::from(does);
-        does
+        standing.fault == Some(fault) && standing.chance.happens(200)
     }
 }
 
@@ -155,13 +141,6 @@ impl Saboteur {
                 (batch.records[at - 1].offset, batch.records[at].offset) = (other, one);
             }
         }
-        let undrained: Vec<Place> =
-            batch.records.iter().map(|record| record.place).filter(|place| !batch.drained.contains(place)).collect();
-        for place in undrained {
-            if !batch.drained.contains(&place) && self.orders.does(Fault::DrainedEarly) {
-                batch.drained.push(place);
-            }
-        }
         Ok(())
     }
 
@@ -193,9 +172,6 @@ impl Saboteur {
             let mut position = Position::decode(*place, bytes).expect("the pipeline wrote it");
             if position.hold_from.is_some() && orders.does(Fault::HoldForgotten) {
                 position.hold_from = None;
-            }
-            if !position.reached.is_empty() && orders.does(Fault::ReachedForgotten) {
-                position.reached.clear();
             }
             if orders.does(Fault::BaselineForgotten) {
                 position.heard = Default::default();

@@ -10,12 +10,12 @@ use super::fleet::Fleet;
 use super::naive::Known;
 use super::saboteur::{Fault, Orders};
 use super::tape::{self, Holds, Records};
-use super::world::{self, PEOPLE, Record};
+use super::world::{self, Kind, PEOPLE, Record};
 use anyhow::Context;
 use footbridge::config::files::Files;
 use footbridge::config::mappings;
-use footbridge::log::faulty::{Chance, Odds};
 use footbridge::log::Log;
+use footbridge::log::faulty::{Chance, Odds};
 use footbridge::source::intake::Source;
 use footbridge_core::time::{Instant, Span};
 
@@ -47,8 +47,6 @@ pub struct Tally {
     pub halts: u32,
     pub holds: usize,
     pub quarantined: usize,
-    /// How often the saboteur did its fault.
-    pub done: u32,
 }
 
 const ODDS: Odds = Odds { commit: 20, append: 40, torn: 20, drained_late: 100, short_poll: 300 };
@@ -73,7 +71,21 @@ pub fn run(seed: u64, fault: Option<Fault>) -> anyhow::Result<Tally> {
     let fleet = Fleet::new(bench, Chance::new(seed), Orders::new(fault, seed));
     let (known, since) = (Known::default(), Vec::new());
     let tells = std::env::var_os("FOOTBRIDGE_SIM_SEED").is_some();
-    let mut run = Run { fleet, chance, source, known, since, history: Vec::new(), checks, tape: Records::new(), now: from, merges, proves, wild: seed.is_multiple_of(4), tells };
+    let mut run = Run {
+        fleet,
+        chance,
+        source,
+        known,
+        since,
+        history: Vec::new(),
+        checks,
+        tape: Records::new(),
+        now: from,
+        merges,
+        proves,
+        wild: seed.is_multiple_of(4),
+        tells,
+    };
     run.checks.tells = tells;
     run.whole()
 }
@@ -114,7 +126,7 @@ impl Run {
         }
         let quarantined = self.checks.quarantine(&self.fleet.bench, &self.tape)?;
         let events = told.values().map(Vec::len).sum();
-        Ok(Tally { events, halts: self.fleet.halts, holds: holds.len(), quarantined, done: self.fleet.orders.done() })
+        Ok(Tally { events, halts: self.fleet.halts, holds: holds.len(), quarantined })
     }
 
     fn play_again(&self, holds: &Holds, told: &Told) -> anyhow::Result<()> {
@@ -148,7 +160,6 @@ impl Run {
         let actor = Actor {
             intake: &self.fleet.bench.intake,
             source: &self.source,
-            known: &self.known,
             history: &self.history,
             merges: self.merges,
             proves: self.proves,
@@ -156,7 +167,9 @@ impl Run {
             stamp: self.fleet.bench.clock.now(),
         };
         let act = act(&actor, &mut self.chance);
-        let kinds = (act.simple, act.crosses);
+        // A Consent's delete reaches its signer by way of the owners.
+        let crosses = act.records.iter().any(|record| record.kind == Kind::Consent && record.what.is_none());
+        let kinds = (act.simple, crosses);
         self.append(act);
         kinds
     }

@@ -151,17 +151,10 @@ impl Record {
     pub fn json(&self) -> String {
         let what = self.what.as_ref().expect("a delete has no body");
         let spoil = |element: &str| if self.unreadable { format!(r#","{element}":"{SPOILT}","{element}":"twice""#) } else { String::new() };
-        let label = if self.labelled {
-            r#","security":[{"system":"http://terminology.hl7.org/CodeSystem/v3-ActCode","code":"HIV"}]"#
-        } else {
-            ""
-        };
-        let head = format!(
-            r#"{{"resourceType":"{}","id":"{}","meta":{{"lastUpdated":"{}"{label}}}"#,
-            self.kind.name(),
-            self.id(),
-            self.version
-        );
+        let label =
+            if self.labelled { r#","security":[{"system":"http://terminology.hl7.org/CodeSystem/v3-ActCode","code":"HIV"}]"# } else { "" };
+        let head =
+            format!(r#"{{"resourceType":"{}","id":"{}","meta":{{"lastUpdated":"{}"{label}}}"#, self.kind.name(), self.id(), self.version);
         let whose = format!(r#"{{"reference":"Patient/{}"}}"#, patient_id(self.person));
         let rest = match what {
             What::Patient { female, email, birth, dead, replaced_by, replaces } => {
@@ -174,8 +167,11 @@ impl Record {
                     .collect();
                 let links = if links.is_empty() { String::new() } else { format!(r#","link":[{}]"#, links.join(",")) };
                 let dead = dead.map_or_else(String::new, |at| format!(r#","deceasedDateTime":"{at}""#));
-                let telecom =
-                    if *email { format!(r#","telecom":[{{"system":"email","value":"{}@example.org"}}]"#, self.id()) } else { String::new() };
+                let telecom = if *email {
+                    format!(r#","telecom":[{{"system":"email","value":"{}@example.org"}}]"#, self.id())
+                } else {
+                    String::new()
+                };
                 let gender = if *female { "female" } else { "male" };
                 format!(r#","gender":"{gender}","birthDate":"{birth}"{telecom}{links}{dead}{}"#, spoil("gender"))
             }
