@@ -153,7 +153,7 @@ impl Known {
                 at >= Instant::parse(fifty).expect("an instant")
             }
             "seminar" => true,
-            other => panic!("no such audience: {other}"),
+            other => unreachable!("no such audience: {other}"),
         }
     }
 

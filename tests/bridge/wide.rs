@@ -174,6 +174,10 @@ impl Run {
         kinds
     }
 
+    fn bring_any(&mut self) -> (bool, bool) {
+        self.bring(|actor: &Actor, chance: &mut Chance| Actor::act(actor, chance))
+    }
+
     fn append(&mut self, act: Act) {
         if self.tells {
             let brought: Vec<String> = act.records.iter().map(Record::tell).collect();
@@ -208,7 +212,7 @@ impl Run {
         self.fleet.settle()?;
         self.check(true)?;
         self.disturb();
-        let (simple, _) = self.bring(|actor, chance| actor.act(chance));
+        let (simple, _) = self.bring_any();
         self.fleet.settle()?;
         self.check(simple)
     }
@@ -230,7 +234,7 @@ impl Run {
         for _ in 0..2 + self.chance.below(6) {
             self.now = self.now.plus(if self.chance.happens(300) { self.gap() } else { Span::seconds(1 + self.chance.below(30) as i64) });
             self.fleet.bench.clock.set(self.now);
-            crosses |= self.bring(|actor, chance| actor.act(chance)).1;
+            crosses |= self.bring_any().1;
             self.disturb();
             match (whole, self.wild) {
                 (true, _) => {}
@@ -257,7 +261,7 @@ impl Run {
         for _ in 0..1 + self.chance.below(3) {
             self.now = self.now.plus(Span::minutes(1));
             self.fleet.bench.clock.set(self.now.minus(back));
-            self.bring(|actor, chance| actor.act(chance));
+            self.bring_any();
             self.disturb();
             self.fleet.settle()?;
         }
@@ -273,7 +277,7 @@ impl Run {
         let (before, ahead) = (self.now, self.now.plus(Span::hours(1)));
         self.fleet.bench.clock.set(ahead);
         self.now = ahead;
-        self.bring(|actor, chance| actor.act(chance));
+        self.bring_any();
         self.fleet.bench.clock.set(before);
         for _ in 0..20 {
             self.fleet.round()?;
