@@ -62,3 +62,11 @@ fuzz TARGET SECONDS:
 # the oracle on another invented overlay of the shared patients
 oracle SEED:
     FOOTBRIDGE_SEED="$1" cargo test --features corpus --test oracle
+
+# one seed of the simulation, told act by act
+sim SEED:
+    FOOTBRIDGE_SIM_SEED="$1" cargo test --release --test bridge wide -- --nocapture
+
+# so many seeds of the simulation
+sim-many N:
+    FOOTBRIDGE_SIM_SEEDS="$1" cargo test --release --test bridge wide -- --nocapture

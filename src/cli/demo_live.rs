@@ -76,7 +76,7 @@ impl Live {
 
     fn settled(&self) -> anyhow::Result<()> {
         let begun = Stopwatch::now();
-        while self.status()?.get("worked_off").and_then(|done| done.as_bool()) != Some(true) {
+        while self.status()?.get("worked_off").and_then(sonic_rs::JsonValueTrait::as_bool) != Some(true) {
             ensure!(begun.elapsed() < PATIENCE, "the bridge does not come to rest");
             std::thread::sleep(Duration::from_millis(2));
         }

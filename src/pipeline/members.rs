@@ -5,7 +5,7 @@
 
 use crate::log::{Log, LogError, Place, StateChange, Trouble};
 use footbridge_core::key::{Person, Spread};
-use footbridge_core::shard::{Member, Versions, Waiting};
+use footbridge_core::shard::{Emitted, Member, Versions};
 use footbridge_core::time::Instant;
 use std::collections::HashMap;
 
@@ -33,6 +33,8 @@ pub struct Head {
     pub due: Instant,
     pub open: bool,
     pub waits: bool,
+    /// In some audience.
+    pub told: bool,
 }
 
 impl Members {
@@ -83,7 +85,7 @@ impl Members {
             let core = (!empty).then(|| {
                 let head = head_of(&one.member);
                 let mut bytes = head.due.micros().to_be_bytes().to_vec();
-                bytes.push(u8::from(head.open) | u8::from(head.waits) << 1);
+                bytes.push(u8::from(head.open) | u8::from(head.waits) << 1 | u8::from(head.told) << 2);
                 bytes.extend(one.member.encode());
                 bytes
             });
@@ -105,7 +107,7 @@ impl Members {
             let person = key.get(1..17).and_then(|bytes| bytes.try_into().ok()).map(Person::from_bytes);
             let due = value.first_chunk::<8>().map(|bytes| Instant::from_micros(i64::from_be_bytes(*bytes)));
             if let (Some(person), Some(due), Some(flags)) = (person, due, value.get(8)) {
-                each(person, Head { due, open: flags & 1 != 0, waits: flags & 2 != 0 });
+                each(person, Head { due, open: flags & 1 != 0, waits: flags & 2 != 0, told: flags & 4 != 0 });
             }
         })
     }
@@ -122,6 +124,11 @@ fn key(kind: u8, person: &Person) -> Vec<u8> {
 }
 
 pub fn head_of(member: &Member) -> Head {
-    let waits = |waiting: Option<Waiting>| waiting.is_some();
-    Head { due: member.due(), open: member.open_group, waits: member.emitted.iter().any(|(_, emitted)| waits(emitted.waiting)) }
+    let any = |is: fn(&Emitted) -> bool| member.emitted.iter().any(|(_, emitted)| is(emitted));
+    Head {
+        due: member.due(),
+        open: member.open_group,
+        waits: any(|emitted| emitted.waiting.is_some()),
+        told: any(|emitted| emitted.shown.is_some()),
+    }
 }

@@ -16,6 +16,10 @@ pub struct Position {
     pub heard: Partition,
     /// Values of `now` whose timers are not all worked off.
     pub reached: Vec<Instant>,
+    /// As of when members are being compared again for what they waited for, while not all have been.
+    pub reviewed_at: Option<Instant>,
+    /// The end of freshness that all members have heard of.
+    pub stale_since: Option<Instant>,
     /// The first offset of the backlog that is being worked off.
     pub hold_from: Option<u64>,
     /// Numbers what this partition sends to others.
@@ -24,7 +28,15 @@ pub struct Position {
 
 impl Default for Position {
     fn default() -> Position {
-        Position { now: Instant::BEGIN, heard: Partition::default(), reached: Vec::new(), hold_from: None, sent: 0 }
+        Position {
+            now: Instant::BEGIN,
+            heard: Partition::default(),
+            reached: Vec::new(),
+            reviewed_at: None,
+            stale_since: None,
+            hold_from: None,
+            sent: 0,
+        }
     }
 }
 

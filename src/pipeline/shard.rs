@@ -10,6 +10,7 @@ use super::{Bridge, Stage, outputs};
 use crate::log::{Kind, Log, LogError, Place, Record, StateChange};
 use crate::source::landing::{self, Note, Told};
 use footbridge_core::audience::Evidence;
+use footbridge_core::consent::OnStale;
 use footbridge_core::fhir::{self, BundleLinks, Unreadable};
 use footbridge_core::key::{Person, ResourceKey, Spread};
 use footbridge_core::shard::{Baseline, Broadcast, Fact, Input, Moment, Origin, Ownership, Reading, Setting, Shared, Watermark, step};
@@ -27,7 +28,9 @@ pub struct Shard {
     open: BTreeSet<Person>,
     /// Members for whom something is true that may not be told yet.
     waiting: BTreeSet<Person>,
-    /// Members to be compared again, for what they waited for has come.
+    /// Members who are in some audience, where all have to leave once the feed is stale; else empty.
+    told: BTreeSet<Person>,
+    /// Members to be compared again, for what they waited for has come, as of `position.reviewed_at`.
     reviews: BTreeSet<Person>,
     broadcast: Broadcast,
     /// Who refers to a broadcast resource.
@@ -48,6 +51,10 @@ const BROADCAST: u8 = b'b';
 const REFERRING: u8 = b'r';
 const HOLD: u8 = b'h';
 
+fn exits_when_stale(bridge: &Bridge) -> bool {
+    bridge.definitions.policy.feed.on_stale == OnStale::ExitNow
+}
+
 impl Shard {
     /// As the log kept it.
     pub fn restore(bridge: &Bridge, log: &impl Log, place: Place, next: u64) -> Result<Shard, LogError> {
@@ -62,6 +69,7 @@ impl Shard {
             timers: Timers::default(),
             open: BTreeSet::new(),
             waiting: BTreeSet::new(),
+            told: BTreeSet::new(),
             reviews: BTreeSet::new(),
             broadcast: Broadcast::default(),
             referring: HashMap::default(),
@@ -81,6 +89,9 @@ impl Shard {
             }
             if head.waits {
                 shard.waiting.insert(person);
+            }
+            if head.told && exits_when_stale(bridge) {
+                shard.told.insert(person);
             }
         })?;
         shard.timers.restore(shard.position.reached.clone());
@@ -104,8 +115,13 @@ impl Shard {
             return Err(LogError::damaged(place, "what the partition shares cannot be read"));
         }
         shard.listen(bridge);
-        // What waited for the end of a hold that is over is looked at again; looking twice tells nothing twice.
-        shard.reviews = shard.waiting.clone();
+        // Of a review that was not finished nobody knows how far it came; looking twice tells nothing twice.
+        if let Some(at) = shard.position.reviewed_at {
+            shard.reviews = shard.waiting.clone();
+            if shard.position.stale_since == Some(shard.fresh_until) && at >= shard.fresh_until {
+                shard.reviews.extend(&shard.told);
+            }
+        }
         Ok(shard)
     }
 
@@ -132,7 +148,24 @@ impl Shard {
 
     /// When time alone may change something next; [`Instant::BEGIN`] where a tick is wanted at once.
     pub fn due(&self) -> Instant {
-        if self.open.is_empty() { self.timers.next() } else { Instant::BEGIN }
+        if self.open.is_empty() { self.timers.next().min(self.goes_stale_at()) } else { Instant::BEGIN }
+    }
+
+    /// When members have to leave because the feed is stale: one instant for all, since a timer of each member's own would
+    /// have to move with every watermark.
+    fn goes_stale_at(&self) -> Instant {
+        let heard = self.told.is_empty() || self.position.stale_since == Some(self.fresh_until);
+        if heard { Instant::END } else { self.fresh_until }
+    }
+
+    /// These are compared again, as of now.
+    fn review(&mut self, those: &BTreeSet<Person>) {
+        self.reviews.extend(those);
+        self.position.reviewed_at = Some(self.position.now);
+    }
+
+    fn reviewed_at(&self) -> Instant {
+        self.position.reviewed_at.unwrap_or(self.position.now)
     }
 
     /// One record. `clock`: the instance's, only to tell a backlog from the present.
@@ -142,11 +175,15 @@ impl Shard {
         self.moved = true;
         if self.position.hold_from.is_none() && clock.since(record.stamp) > bridge.settings.hold_after {
             self.position.hold_from = Some(record.offset);
-            // What the hold's end would have told by now is told at this one's end.
-            self.reviews.clear();
         }
         self.position.now = self.position.now.max(record.stamp);
         self.timers.reach(self.position.now);
+        if self.goes_stale_at() <= self.position.now {
+            // One as-of instant for all that is under review; what was asked for earlier is done first.
+            self.finish(bridge, log, stage)?;
+            self.review(&self.told.clone());
+            self.position.stale_since = Some(self.fresh_until);
+        }
         match record.kind {
             Kind::Put => self.put(bridge, log, record, stage)?,
             Kind::Delete | Kind::Message | Kind::Preference | Kind::Erase => {
@@ -158,12 +195,12 @@ impl Shard {
             Kind::Claim => self.shared_deleted(bridge, log, record, stage)?,
             Kind::Baseline => {
                 self.position.heard.baseline(Baseline { source: record.source().to_owned() });
-                self.heard(bridge);
+                self.heard(bridge, log, stage)?;
             }
             Kind::Watermark => {
                 let Ok(complete_to) = landing::complete_to(record) else { return Err(self.damaged(record)) };
                 self.position.heard.watermark(Watermark { source: record.source().to_owned(), complete_to });
-                self.heard(bridge);
+                self.heard(bridge, log, stage)?;
             }
             Kind::Tick => {
                 self.tick_sent = false;
@@ -180,9 +217,20 @@ impl Shard {
         LogError::damaged(self.place, format!("the record at offset {} cannot be read", record.offset))
     }
 
-    fn heard(&mut self, bridge: &Bridge) {
+    fn heard(&mut self, bridge: &Bridge, log: &impl Log, stage: &mut Stage) -> Result<(), LogError> {
+        let now = self.position.now;
+        let before = (self.silent.clone(), self.fresh_until);
         self.listen(bridge);
-        self.reviews.extend(&self.waiting);
+        let heard = (self.silent.clone(), self.fresh_until);
+        if heard.0 == before.0 && (heard.1 <= now) == (before.1 <= now) {
+            return Ok(());
+        }
+        // What is due as of an earlier instant is decided by what was known then, however many slices it took.
+        (self.silent, self.fresh_until) = before;
+        self.finish(bridge, log, stage)?;
+        (self.silent, self.fresh_until) = heard;
+        self.review(&self.waiting.clone());
+        Ok(())
     }
 
     fn put(&mut self, bridge: &Bridge, log: &impl Log, record: &Record, stage: &mut Stage) -> Result<(), LogError> {
@@ -252,11 +300,16 @@ impl Shard {
     /// One input to one member, now; what time has done before comes first.
     fn tell(&mut self, bridge: &Bridge, log: &impl Log, person: Person, input: Input, stage: &mut Stage) -> Result<(), LogError> {
         let now = self.position.now;
+        let missed = self.timers.missed(person, now);
+        let review = self.reviews.remove(&person).then(|| self.reviewed_at());
+        if let Some(at) = review.filter(|at| missed.is_some_and(|missed| *at < missed)) {
+            self.step(bridge, log, person, at, Input::Review, stage)?;
+        }
         if let Some(missed) = self.timers.missed(person, now) {
             self.step(bridge, log, person, missed, Input::Tick, stage)?;
         }
-        if self.reviews.remove(&person) {
-            self.step(bridge, log, person, now, Input::Review, stage)?;
+        if let Some(at) = review.filter(|at| missed.is_none_or(|missed| *at >= missed)) {
+            self.step(bridge, log, person, at, Input::Review, stage)?;
         }
         self.step(bridge, log, person, now, input, stage)
     }
@@ -307,6 +360,12 @@ impl Shard {
             true => _ = self.waiting.insert(person),
             false => _ = self.waiting.remove(&person),
         }
+        if exits_when_stale(bridge) {
+            match head.told {
+                true => _ = self.told.insert(person),
+                false => _ = self.told.remove(&person),
+            }
+        }
         for fact in done.facts {
             *self.facts.entry(Fact::name(fact)).or_default() += 1;
         }
@@ -330,15 +389,20 @@ impl Shard {
         u64::from(self.place.partition) << 47 | self.position.sent
     }
 
-    /// The log's end was seen: a backlog is worked off, and time may go on by itself.
+    /// The log's end was seen: time may go on by itself.
     pub fn drained(&mut self) {
         self.drained = true;
-        if let Some(from) = self.position.hold_from.take() {
-            let key = [&[HOLD][..], &from.to_be_bytes()].concat();
-            self.state.push((self.place, key, Some(self.next.to_be_bytes().to_vec())));
-            self.reviews.extend(&self.waiting);
-            self.moved = true;
-        }
+    }
+
+    /// The backlog ends where the log does, once all that it reached is decided; whether there was one. What waited for it
+    /// is looked at then.
+    fn end_hold(&mut self) -> bool {
+        let Some(from) = self.position.hold_from.take_if(|_| self.drained) else { return false };
+        let key = [&[HOLD][..], &from.to_be_bytes()].concat();
+        self.state.push((self.place, key, Some(self.next.to_be_bytes().to_vec())));
+        self.review(&self.waiting.clone());
+        self.moved = true;
+        true
     }
 
     /// The tick that a timer or an open group waits for, once a wait.
@@ -352,13 +416,28 @@ impl Shard {
     /// Works off up to `most` timers and reviews; whether there may be more.
     pub fn work(&mut self, bridge: &Bridge, log: &impl Log, most: usize, stage: &mut Stage) -> Result<bool, LogError> {
         for _ in 0..most {
-            if let Some((person, at)) = self.timers.pop() {
-                self.step(bridge, log, person, at, Input::Tick, stage)?;
-            } else if let Some(person) = self.reviews.pop_first() {
-                self.step(bridge, log, person, self.position.now, Input::Review, stage)?;
-            } else {
+            if !self.work_one(bridge, log, stage)? && !self.end_hold() {
                 return Ok(false);
             }
+        }
+        Ok(true)
+    }
+
+    fn finish(&mut self, bridge: &Bridge, log: &impl Log, stage: &mut Stage) -> Result<(), LogError> {
+        while self.work_one(bridge, log, stage)? {}
+        Ok(())
+    }
+
+    /// One timer or review, in the order of the instants as of which they are decided; whether there was one.
+    fn work_one(&mut self, bridge: &Bridge, log: &impl Log, stage: &mut Stage) -> Result<bool, LogError> {
+        let reviewed_at = self.reviewed_at();
+        let timers_first = self.timers.front().is_some_and(|at| self.reviews.is_empty() || at <= reviewed_at);
+        if let Some((person, at)) = timers_first.then(|| self.timers.pop()).flatten() {
+            self.step(bridge, log, person, at, Input::Tick, stage)?;
+        } else if let Some(person) = self.reviews.pop_first() {
+            self.step(bridge, log, person, reviewed_at, Input::Review, stage)?;
+        } else {
+            return Ok(false);
         }
         Ok(true)
     }
@@ -371,6 +450,9 @@ impl Shard {
         self.members.stage(&mut stage.state);
         stage.state.append(&mut self.state);
         self.position.reached = self.timers.reached();
+        if self.reviews.is_empty() {
+            self.position.reviewed_at = None;
+        }
         stage.state.push((self.place, position::KEY.to_vec(), Some(self.position.encode())));
         Some((self.place, self.next))
     }

@@ -46,17 +46,21 @@ impl Timers {
         self.reached.iter().copied().find(|reached| *reached >= due).filter(|reached| *reached < now)
     }
 
-    /// The next to be worked off, and as of when. The caller looks at the member and sets its timer anew.
-    pub fn pop(&mut self) -> Option<(Person, Instant)> {
+    /// As of when the next is to be worked off.
+    pub fn front(&mut self) -> Option<Instant> {
         loop {
             let reached = *self.reached.front()?;
-            match self.by_instant.first() {
-                Some((due, person)) if *due <= reached => return Some((*person, reached)),
-                _ => {
-                    self.reached.pop_front();
-                }
+            if self.next() <= reached {
+                return Some(reached);
             }
+            self.reached.pop_front();
         }
+    }
+
+    /// The next to be worked off, and as of when. The caller looks at the member and sets its timer anew.
+    pub fn pop(&mut self) -> Option<(Person, Instant)> {
+        let reached = self.front()?;
+        self.by_instant.first().map(|(_, person)| (*person, reached))
     }
 
     pub fn reached(&self) -> Vec<Instant> {

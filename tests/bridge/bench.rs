@@ -59,17 +59,21 @@ pub struct Bench {
 
 impl Bench {
     pub fn new(from: Instant, seed: u64) -> Bench {
-        let Mappings { catalogue, policy, valuesets, .. } = shipped_mappings();
+        Bench::of(shipped_mappings(), from, seed, false)
+    }
+
+    /// `proves`: whether the one source proves its completeness.
+    pub fn of(mappings: Mappings, from: Instant, seed: u64, proves: bool) -> Bench {
+        let Mappings { catalogue, policy, valuesets, .. } = mappings;
         let member_keys = policy.recipients.iter().map(|recipient| MemberKey::new(&recipient.key, 1, MEMBER)).collect();
         let definitions = Arc::new(Definitions::new(catalogue, policy, valuesets));
         let (keys, partitions) = (Keys::new(ROUTING), Partitions(PARTITIONS));
         let source = Source { name: "push".into(), namespace: String::new(), versions: Versions::LastUpdated };
-        let feed =
-            pipeline::Feed { name: "push".into(), namespace: String::new(), versions: Versions::LastUpdated, marked: true, proves: false };
+        let feed = pipeline::Feed { name: "push".into(), namespace: String::new(), versions: Versions::LastUpdated, marked: true, proves };
         let clock = VirtualClock::at(from);
         let log = Faulty::new(PARTITIONS, clock.clock(), seed);
         let intake = Intake { definitions: Arc::clone(&definitions), keys: keys.clone(), partitions, sources: vec![source] };
-        let settings = pipeline::Settings { members_max: 16, slice: 7, ..pipeline::Settings::default() };
+        let settings = pipeline::Settings { members_max: 16, slice: 2, ..pipeline::Settings::default() };
         let bridge = Bridge { definitions, keys, member_keys, name: "urn:test".into(), partitions, feeds: vec![feed], settings };
         Bench { clock, log, intake, bridge: Arc::new(bridge) }
     }

@@ -4,8 +4,17 @@
 
 #![expect(clippy::panic, reason = "a test says in its own words how it fails")]
 
+mod acts;
 mod bench;
+mod checks;
+mod faults;
+mod fleet;
+mod naive;
+mod saboteur;
 mod sim;
+mod tape;
+mod wide;
+mod world;
 
 use bench::{Bench, Told, at, rehearsed};
 use footbridge::demo::population;

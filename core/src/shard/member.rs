@@ -143,7 +143,8 @@ impl Member {
     pub fn awaits_hand_over(&self) -> bool {
         // A copy that was taken back came through nobody.
         let met = |old: &Person| self.merge.received.iter().any(|(from, _, parts)| from == old && !parts.through.is_empty());
-        self.merge.replaces.iter().any(|old| !met(old))
+        let incomplete = self.merge.received.iter().any(|(_, _, parts)| parts.awaits);
+        incomplete || self.merge.replaces.iter().any(|old| !met(old))
     }
 
     pub fn is_empty(&self, versions: &Versions) -> bool {

@@ -43,6 +43,8 @@ pub struct Parts {
     /// A death recorded with the old person is a death of the survivor.
     pub alive: Option<Timeline>,
     pub stale_restriction: bool,
+    /// Of a chain: an older person has not handed over yet, so that these parts are not all there is.
+    pub awaits: bool,
     /// The persons that these parts came through, oldest first: a chain that meets itself is a cycle.
     pub through: Vec<Person>,
 }
@@ -68,6 +70,7 @@ impl Member {
             suppressions: self.suppressions.clone(),
             alive: self.patient.as_ref().map(|patient| patient.alive.clone()),
             stale_restriction: !self.stale_restrictions.is_empty(),
+            awaits: self.awaits_hand_over(),
             through: vec![me],
         };
         for (_, _, received) in &self.merge.received {

@@ -1,0 +1,108 @@
+//! Workers on a faulty log: whatever fails, others go on.
+//!
+//! In: a bench, dice. Out: a bridge at rest at an instant of virtual time. Never here: what should have come out.
+
+use super::bench::Bench;
+use super::saboteur::{Orders, Saboteur};
+use anyhow::bail;
+use footbridge::log::faulty::Chance;
+use footbridge::log::{Place, Retry};
+use footbridge::pipeline::{Halt, Worker};
+use footbridge_core::time::Instant;
+
+pub struct Fleet {
+    pub bench: Bench,
+    pub chance: Chance,
+    pub workers: Vec<Worker<Saboteur>>,
+    pub orders: Orders,
+    /// Failures on the way, for a look at what a run reaches.
+    pub halts: u32,
+}
+
+/// A run in which so many rounds bring no rest never comes to it.
+const ROUNDS_MAX: u32 = 20_000;
+
+impl Fleet {
+    pub fn new(bench: Bench, chance: Chance, orders: Orders) -> Fleet {
+        let mut fleet = Fleet { bench, chance, workers: Vec::new(), orders, halts: 0 };
+        fleet.share();
+        fleet
+    }
+
+    /// One turn of each worker; whether all rest.
+    pub fn round(&mut self) -> anyhow::Result<bool> {
+        let (mut dead, mut rest) = (false, true);
+        for worker in &mut self.workers {
+            match worker.turn() {
+                Ok(()) => {}
+                Err(Halt::Log(error)) if error.trouble == footbridge::log::Trouble::Refused => bail!("the log refused: {error}"),
+                Err(halt) => {
+                    self.halts += 1;
+                    rest = false;
+                    dead |= matches!(&halt, Halt::Log(error) if error.retry == Retry::Never) || worker.recover().is_err();
+                }
+            }
+            rest &= worker.is_idle();
+        }
+        if dead {
+            // Another process takes over; the one that lost its session learns it from its next commit, if it has any.
+            self.share();
+        }
+        Ok(rest && !dead)
+    }
+
+    /// Works until nothing is left to be done at this instant, whatever fails.
+    pub fn settle(&mut self) -> anyhow::Result<()> {
+        for _ in 0..ROUNDS_MAX {
+            let rest = self.round()?;
+            let holds = self.workers.iter().any(|worker| worker.standing().any(|(_, holds, _)| holds));
+            if rest && !holds && self.due() > self.bench.clock.now() {
+                return Ok(());
+            }
+        }
+        bail!("it never comes to rest")
+    }
+
+    pub fn due(&self) -> Instant {
+        self.workers.iter().map(Worker::due).min().unwrap_or(Instant::END)
+    }
+
+    /// New processes, and all partitions shared between them.
+    pub fn share(&mut self) {
+        let count = 1 + self.chance.below(3);
+        let sessions = self.bench.log.sessions(count).into_iter();
+        let worker =
+            |session| Worker::new(Saboteur::new(session, self.orders.clone()), self.bench.bridge.clone(), self.bench.clock.clock());
+        self.workers = sessions.map(worker).collect();
+    }
+
+    /// What an orchestrator, a network or a clumsy operator may do between two records.
+    pub fn disturb(&mut self) {
+        let partition = self.chance.below(usize::from(self.bench.bridge.partitions.0)) as u16;
+        let to = self.workers[self.chance.below(self.workers.len())].log().id();
+        match self.chance.below(40) {
+            0 => self.share(),
+            // Without a word to the one that had it.
+            1 => self.bench.log.steal(Place::landing(partition), to),
+            2 => self.bench.log.hand_over(Place::owners(partition), to),
+            3 => self.bench.log.hand_over(Place::landing(partition), to),
+            _ => {}
+        }
+    }
+
+    /// Lets time go on to `until`, stopping wherever a timer is due.
+    pub fn pass(&mut self, until: Instant) -> anyhow::Result<()> {
+        loop {
+            let due = self.due();
+            if due >= until {
+                break;
+            }
+            if due > self.bench.clock.now() {
+                self.bench.clock.set(due);
+            }
+            self.settle()?;
+        }
+        self.bench.clock.set(until);
+        Ok(())
+    }
+}

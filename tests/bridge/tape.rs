@@ -1,0 +1,161 @@
+//! The recorded landing log, played again to one worker in other batches: the same bytes must come out (I5).
+//!
+//! In: records as they were stamped, holds as they were recorded. Out: what each member was told.
+//! Never here: an append; what partitions sent each other is on the tape already.
+
+use super::bench::{Bench, Told};
+use anyhow::bail;
+use footbridge::log::faulty::{Chance, VirtualClock};
+use footbridge::log::{Batch, Bytes, Commit, Log, LogError, OutTopic, Place, Record};
+use footbridge::pipeline::Worker;
+use footbridge_core::time::{Instant, Span};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+/// All that landing ever took.
+pub type Records = BTreeMap<(Place, u64), Record>;
+/// Of each partition: the first offset of a hold, and the one behind its last.
+pub type Holds = BTreeMap<(Place, u64), u64>;
+
+struct Tape {
+    parts: Vec<Part>,
+    state: BTreeMap<(Place, Vec<u8>), Bytes>,
+    told: Told,
+    clock: VirtualClock,
+    chance: Chance,
+    hold_after: Span,
+    started: bool,
+    /// The worker has slices to work off, before and after a hold; then `play` clears it.
+    waits: Arc<AtomicBool>,
+    waited: bool,
+}
+
+struct Part {
+    place: Place,
+    records: Vec<Record>,
+    next: usize,
+    holds: BTreeMap<u64, u64>,
+}
+
+impl Part {
+    /// So many records that the next batch may have, and the clock's reading then.
+    fn chunk(&self, hold_after: Span, most: usize) -> (usize, Instant, bool) {
+        let first = &self.records[self.next];
+        let rest = &self.records[self.next..];
+        if let Some(&end) = self.holds.get(&first.offset) {
+            let held = rest.iter().take_while(|record| record.offset < end);
+            let newest = held.clone().map(|record| record.stamp).max().unwrap_or(first.stamp);
+            return (held.count(), newest.plus(hold_after).plus(Span::seconds(1)), true);
+        }
+        let (mut count, mut oldest, mut newest) = (0, first.stamp, first.stamp);
+        for record in rest.iter().take(most) {
+            let (low, high) = (oldest.min(record.stamp), newest.max(record.stamp));
+            if self.holds.contains_key(&record.offset) || high.since(low) > hold_after {
+                break;
+            }
+            (count, oldest, newest) = (count + 1, low, high);
+        }
+        (count, newest, false)
+    }
+}
+
+impl Log for Tape {
+    fn poll(&mut self, _wait: Duration, batch: &mut Batch) -> Result<(), LogError> {
+        batch.clear();
+        if !std::mem::replace(&mut self.started, true) {
+            batch.assigned.extend(self.parts.iter().map(|part| (part.place, 0)));
+        }
+        if self.waits.load(Ordering::SeqCst) {
+            return Ok(());
+        }
+        let Some(part) = self.parts.iter_mut().find(|part| part.next < part.records.len()) else { return Ok(()) };
+        let (count, clock, held) = part.chunk(self.hold_after, 1 + self.chance.below(8));
+        if held && !std::mem::replace(&mut self.waited, true) {
+            self.waits.store(true, Ordering::SeqCst);
+            return Ok(());
+        }
+        self.clock.set(clock);
+        batch.records.extend(part.records[part.next..part.next + count].iter().cloned());
+        part.next += count;
+        if held {
+            batch.drained.push(part.place);
+            self.waited = false;
+            self.waits.store(true, Ordering::SeqCst);
+        }
+        Ok(())
+    }
+
+    fn get(&self, place: Place, key: &[u8]) -> Result<Option<Bytes>, LogError> {
+        Ok(self.state.get(&(place, key.to_vec())).cloned())
+    }
+
+    fn scan(&self, place: Place, prefix: &[u8], each: &mut dyn FnMut(&[u8], &[u8])) -> Result<(), LogError> {
+        let from = self.state.range((place, prefix.to_vec())..);
+        for ((_, key), value) in from.take_while(|((at, key), _)| *at == place && key.starts_with(prefix)) {
+            each(key, value);
+        }
+        Ok(())
+    }
+
+    fn replay(&self, _place: Place, _from: u64, _records: &mut Vec<Record>) -> Result<Option<u64>, LogError> {
+        Ok(None)
+    }
+
+    fn commit(&mut self, commit: Commit) -> Result<(), LogError> {
+        for (place, key, value) in commit.state {
+            match value {
+                Some(value) => drop(self.state.insert((place, key), value.into())),
+                None => drop(self.state.remove(&(place, key))),
+            }
+        }
+        for output in commit.outputs {
+            if let (OutTopic::Audience(name), Some(value)) = (output.topic, output.value) {
+                let key = (name.into_string(), String::from_utf8(output.key).expect("a member id is text"));
+                self.told.entry(key).or_default().push(String::from_utf8(value).expect("JSON is text"));
+            }
+        }
+        Ok(())
+    }
+
+    fn abort(&mut self) -> Result<(), LogError> {
+        Ok(())
+    }
+}
+
+pub fn play(bench: &Bench, records: &Records, holds: &Holds, chance: Chance) -> anyhow::Result<Told> {
+    let part = |place: Place| Part {
+        place,
+        records: records.range((place, 0)..=(place, u64::MAX)).map(|(_, record)| record.clone()).collect(),
+        next: 0,
+        holds: holds.range((place, 0)..=(place, u64::MAX)).map(|((_, from), end)| (*from, *end)).collect(),
+    };
+    let clock = VirtualClock::at(Instant::BEGIN);
+    let waits = Arc::new(AtomicBool::new(false));
+    let tape = Tape {
+        parts: bench.bridge.partitions.all().map(part).collect(),
+        state: BTreeMap::new(),
+        told: Told::new(),
+        clock: clock.clone(),
+        chance,
+        hold_after: bench.bridge.settings.hold_after,
+        started: false,
+        waits: Arc::clone(&waits),
+        waited: false,
+    };
+    let mut worker = Worker::new(tape, bench.bridge.clone(), clock.clock());
+    for _ in 0..100_000 {
+        if let Err(halt) = worker.turn() {
+            bail!("I5: the recorded log cannot be played again: {halt}");
+        }
+        let played = worker.log().parts.iter().all(|part| part.next == part.records.len());
+        if worker.is_idle() {
+            waits.store(false, Ordering::SeqCst);
+        }
+        if played && worker.is_idle() {
+            return Ok(worker.log().told.clone());
+        }
+    }
+    bail!("I5: the recorded log, played again, never comes to rest")
+}
