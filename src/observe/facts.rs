@@ -4,7 +4,7 @@
 //! Never here: a field that could hold a person, an id or content. Names are those of the configuration.
 
 use super::metrics::{Metric, add, set, time};
-use crate::log::{LogError, Retry};
+use std::fmt;
 use std::time::Duration;
 use tracing::{debug, error, info, warn};
 
@@ -169,16 +169,15 @@ impl BrakeReleased<'_> {
 
 /// The log could not do what was asked.
 pub struct LogFailed<'a> {
-    pub error: &'a LogError,
+    /// Whether the same may go well later.
+    pub passes: bool,
+    pub error: &'a dyn fmt::Display,
 }
 
 impl LogFailed<'_> {
     pub fn emit(self) {
         static COUNT: Metric = Metric { name: "footbridge_log_errors_total", help: "Failures of the log.", labels: &["retry"] };
-        let retry = match self.error.retry {
-            Retry::Later => "later",
-            Retry::Never => "never",
-        };
+        let retry = if self.passes { "later" } else { "never" };
         add(&COUNT, &[retry], 1);
         error!(retry, "{}", self.error);
     }

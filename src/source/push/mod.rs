@@ -14,7 +14,7 @@ mod settings;
 pub use serve::serve;
 pub use settings::{PushSettings, Token};
 
-use crate::log::{Entry, Full, Landing, LogError};
+use crate::log::{Entry, Full, Landing, LogError, Retry};
 use crate::observe::{self, EntriesLanded, LogFailed, Ready};
 use crate::source::intake::{Intake, Source};
 use answer::Refusal;
@@ -112,7 +112,7 @@ impl Push {
                 Ok(())
             }
             Ok(Err(error)) => {
-                LogFailed { error: &error }.emit();
+                LogFailed { passes: error.retry == Retry::Later, error: &error }.emit();
                 Err(Refusal::NotDurable(error))
             }
             Err(_) => Err(Refusal::Stopping),
