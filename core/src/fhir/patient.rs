@@ -146,6 +146,14 @@ impl PatientFacts {
         })
     }
 
+    /// As [`PatientFacts::unreadable`], with the links that can be read: whom it replaces must not come back because
+    /// another element broke (I11).
+    pub fn unreadable_but_for_links(patient: &Value) -> PatientFacts {
+        let mut facts = PatientFacts::unreadable();
+        facts.read_links(patient);
+        facts
+    }
+
     fn read_links(&mut self, patient: &Value) {
         let before = self.noted.len();
         for link in items(patient, "link", &mut self.noted) {

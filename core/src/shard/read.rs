@@ -93,7 +93,13 @@ impl Origin<'_> {
         };
         let (content, unreadable) = match content {
             Ok((content, noted)) => (content, noted),
-            Err(unreadable) => (stand_in(self.definitions, &peek.kind), Some(unreadable)),
+            Err(unreadable) => {
+                let mut content = stand_in(self.definitions, &peek.kind);
+                if peek.kind == "Patient" {
+                    self.links_of_unreadable(body, links, &mut content);
+                }
+                (content, Some(unreadable))
+            }
         };
         let mut shared: Vec<Person> = persons.iter().map(|(person, _)| *person).collect();
         shared.sort_unstable();
@@ -127,6 +133,18 @@ impl Origin<'_> {
             return Ok(Reading::About { persons, last_updated, put: Box::new(put), unreadable: Some(why) });
         }
         self.unclear(&kind, key, version, last_updated, why)
+    }
+
+    /// What is no JSON names nobody; the record is closed all the same.
+    fn links_of_unreadable(&self, body: &[u8], links: Option<&BundleLinks>, content: &mut Content) {
+        let Ok(tree) = json::parse(body) else { return };
+        let facts = fhir::patient::PatientFacts::unreadable_but_for_links(&tree);
+        let person = |text: &String| {
+            let found = self.with_target(text, links, |kind, id| (kind == "Patient").then(|| self.keys.person(self.namespace, id)));
+            found.flatten()
+        };
+        content.replaces = facts.replaces.iter().filter_map(person).collect();
+        content.replaced_by = facts.replaced_by.iter().find_map(person);
     }
 
     fn unclear(
