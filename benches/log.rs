@@ -5,11 +5,14 @@
 
 #![expect(clippy::print_stdout, reason = "a bench prints its table")]
 
+mod memory;
+
 use fjall::{Database, KeyspaceCreateOptions, PersistMode};
 use footbridge::log::embedded::{Embedded, Settings};
 use footbridge::log::faulty::Chance;
 use footbridge::log::{Batch, Clock, Commit, Entry, Headers, Kind, Landing, Log, Place, Record};
 use footbridge_core::time::Instant;
+use memory::memory;
 use std::io::Write;
 use std::path::Path;
 use std::sync::Arc;
@@ -36,7 +39,10 @@ fn main() {
         let start = std::time::Instant::now();
         work(directory.path());
         let micros = start.elapsed().as_micros() as f64 / count as f64;
-        let more = if counted { memory("VmHWM:").saturating_sub(before) / 1024 } else { 0 };
+        let more = match (before, memory("VmHWM:")) {
+            (Some(before), Some(peak)) if counted => (peak.saturating_sub(before) / 1024).to_string(),
+            _ => "?".to_owned(),
+        };
         println!("{name:<58}{:>12.0}{micros:>12.2}{more:>12}", 1e6 / micros);
     };
     run("plain file", &|directory| plain(directory, &entries));
@@ -46,13 +52,6 @@ fn main() {
     run("ours: append, poll, commit with 200 B of state a record", &|directory| whole_way(&open(directory), &entries));
     let directory = tempfile::tempdir_in(&root).expect("a directory");
     latency(&open(directory.path()), &entries[..2000.min(count)]);
-}
-
-/// A line of this process's status, in KB; 0 where the system has none.
-fn memory(name: &str) -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix(name));
-    line.and_then(|text| text.trim().split(' ').next()?.parse().ok()).unwrap_or(0)
 }
 
 fn entries(count: usize) -> Vec<Entry> {

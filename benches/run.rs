@@ -5,11 +5,13 @@
 #![expect(clippy::print_stdout, reason = "a bench prints its table")]
 
 mod feed;
+mod memory;
 
 use footbridge::config::data::DataFolder;
 use footbridge::config::mappings;
 use footbridge::log::{Landing, OutTopic};
 use footbridge::pipeline::{Instance, Options, Settings};
+use memory::memory;
 use std::io::Write;
 use std::path::Path;
 use std::sync::Arc;
@@ -53,6 +55,7 @@ fn main() {
 
     let mappings =
         mappings::read(Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/mappings"))).mappings.expect("the shipped mappings are right");
+    let before = memory("VmRSS:");
     let data = DataFolder::open(&folder.join("data")).expect("a data folder");
     let workers = std::env::var("WORKERS").ok().and_then(|n| n.parse().ok()).unwrap_or(1);
     let options = Options { partitions: 48, workers, settings: Settings::default(), log: Default::default() };
@@ -94,13 +97,10 @@ fn main() {
     let audiences = instance.log.audiences().expect("audiences");
     let count = |name: &str| instance.log.outputs(&OutTopic::Audience(name.into()), 0, usize::MAX).expect("events").list.len();
     println!("{} events in {} audiences", audiences.iter().map(|name| count(name)).sum::<usize>(), audiences.len());
-    println!("RSS {} MB", rss() / 1024);
+    match (before, memory("VmRSS:")) {
+        (Some(before), Some(after)) => println!("RSS {} MB, {} MB of it before the bridge started", after / 1024, before / 1024),
+        _ => println!("RSS: this system does not say"),
+    }
     instance.stop().expect("a clean stop");
     std::fs::remove_dir_all(&folder).expect("a folder of our own");
-}
-
-fn rss() -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap_or("");
-    line.split_whitespace().nth(1).and_then(|n| n.parse().ok()).unwrap_or(0)
 }

@@ -58,19 +58,13 @@ fn told(client: &Client) -> BTreeMap<(String, String), Vec<Value>> {
     let status: Value = sonic_rs::from_slice(&client.get("/status").expect("a status").body).expect("JSON");
     for audience in status["audiences"].as_array().expect("a list").iter() {
         let name = audience["name"].as_str().expect("a name");
-        let mut from = 0;
-        loop {
-            let answer = client.get(&format!("/audiences/{name}/events?from={from}")).expect("events");
-            for line in answer.body.split(|b| *b == b'\n').filter(|line| !line.is_empty()) {
-                let line: Value = sonic_rs::from_slice(line).expect("JSON");
-                let member = line["key"].as_str().expect("a member").to_owned();
-                told.entry((name.to_owned(), member)).or_default().push(line);
-            }
-            match answer.next.filter(|next| *next > from) {
-                Some(next) => from = next,
-                None => break,
-            }
-        }
+        let each = &mut |line: &[u8]| {
+            let line: Value = sonic_rs::from_slice(line).expect("JSON");
+            let member = line["key"].as_str().expect("a member").to_owned();
+            told.entry((name.to_owned(), member)).or_default().push(line);
+            Ok(())
+        };
+        client.each_line(&format!("/audiences/{name}/events"), each).expect("events");
     }
     told
 }

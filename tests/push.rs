@@ -85,7 +85,7 @@ fn bridge(change: impl FnOnce(&mut PushSettings)) -> Bridge {
     let address = listener.local_addr().expect("an address");
     let stop = Arc::new(tokio::sync::Notify::new());
     let told = Arc::clone(&stop);
-    let routes = push::routes(push).merge(push::probes(Arc::default())).fallback(push::nowhere);
+    let routes = push::routes(push).fallback(push::nowhere);
     let server = runtime.spawn(async move {
         push::serve(listener, routes, settings, async move { told.notified().await }).await.expect("loopback");
     });

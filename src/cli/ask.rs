@@ -52,9 +52,9 @@ pub fn tail(args: &Tail) -> anyhow::Result<Exit> {
     let mut from = args.from;
     loop {
         let wait = if args.follow { 20 } else { 0 };
-        let Answer { body, next } = client.get(&format!("/audiences/{}/events?from={from}&wait={wait}", args.audience))?;
+        let answer = client.get(&format!("/audiences/{}/events?from={from}&wait={wait}", args.audience))?;
         let mut out = std::io::stdout().lock();
-        for line in body.split(|b| *b == b'\n').filter(|line| !line.is_empty()) {
+        for line in answer.lines() {
             if args.json {
                 out.write_all(line)?;
                 out.write_all(b"\n")?;
@@ -63,8 +63,8 @@ pub fn tail(args: &Tail) -> anyhow::Result<Exit> {
             }
         }
         out.flush()?;
-        let more = next.is_some_and(|next| next > from);
-        from = next.unwrap_or(from);
+        let more = answer.next.is_some_and(|next| next > from);
+        from = answer.next.unwrap_or(from);
         if !more && !args.follow {
             return Ok(Exit::Ok);
         }
@@ -162,28 +162,23 @@ pub fn quarantine(args: &Quarantine) -> anyhow::Result<Exit> {
     let mut out = std::io::stdout().lock();
     match &args.what {
         What::List { bridge } => {
-            let (client, mut from, mut count) = (bridge.client()?, 0, 0);
-            loop {
-                let Answer { body, next } = client.get(&format!("/quarantine?from={from}"))?;
-                for line in body.split(|b| *b == b'\n').filter(|line| !line.is_empty()) {
-                    let line: Value = sonic_rs::from_slice(line).context("the bridge's answer")?;
-                    let Some(headers) = line.get("headers") else { continue };
-                    count += 1;
-                    writeln!(
-                        out,
-                        "{:<20} {}  {:<18} {}  {}",
-                        text(&line, "key"),
-                        text(headers, "stamp"),
-                        text(headers, "source"),
-                        text(headers, "type"),
-                        text(headers, "reason")
-                    )?;
-                }
-                match next.filter(|next| *next > from) {
-                    Some(next) => from = next,
-                    None => return Ok(if count == 0 { Exit::Ok } else { Exit::Problems }),
-                }
-            }
+            let mut count = 0;
+            bridge.client()?.each_line("/quarantine", &mut |line| {
+                let line: Value = sonic_rs::from_slice(line).context("the bridge's answer")?;
+                let Some(headers) = line.get("headers") else { return Ok(()) };
+                count += 1;
+                writeln!(
+                    out,
+                    "{:<20} {}  {:<18} {}  {}",
+                    text(&line, "key"),
+                    text(headers, "stamp"),
+                    text(headers, "source"),
+                    text(headers, "type"),
+                    text(headers, "reason")
+                )?;
+                Ok(())
+            })?;
+            Ok(if count == 0 { Exit::Ok } else { Exit::Problems })
         }
         What::Show { key, bridge } => {
             let path = format!("/quarantine/item?key={}", key.replace('/', "%2F"));

@@ -3,7 +3,7 @@
 //! In: a seed. Out: a story of what the bridge did, measured where time matters. Never here: an outcome that is only asserted; a
 //! scene that does not happen as told fails the command.
 
-use crate::console::client::{Answer, Client};
+use crate::console::client::Client;
 use crate::demo::population;
 use anyhow::{Context, bail, ensure};
 use footbridge_core::fhir::peek;
@@ -85,21 +85,16 @@ impl Live {
 
     /// The newest event of each member, and the ids of all events.
     fn audience(&self, name: &str) -> anyhow::Result<(BTreeMap<String, Value>, BTreeSet<String>, u64)> {
-        let (mut newest, mut ids, mut count, mut from) = (BTreeMap::new(), BTreeSet::new(), 0, 0);
-        loop {
-            let Answer { body, next } = self.client.get(&format!("/audiences/{name}/events?from={from}"))?;
-            for line in body.split(|b| *b == b'\n').filter(|line| !line.is_empty()) {
-                let line: Value = sonic_rs::from_slice(line).context("the bridge's answer")?;
-                let (Some(member), Some(data)) = (line["key"].as_str(), line.get("data")) else { continue };
-                ids.extend(line["headers"]["ce_id"].as_str().map(str::to_owned));
-                count += 1;
-                newest.insert(member.to_owned(), data.clone());
-            }
-            match next.filter(|next| *next > from) {
-                Some(next) => from = next,
-                None => return Ok((newest, ids, count)),
-            }
-        }
+        let (mut newest, mut ids, mut count) = (BTreeMap::new(), BTreeSet::new(), 0);
+        self.client.each_line(&format!("/audiences/{name}/events"), &mut |line| {
+            let line: Value = sonic_rs::from_slice(line).context("the bridge's answer")?;
+            let (Some(member), Some(data)) = (line["key"].as_str(), line.get("data")) else { return Ok(()) };
+            ids.extend(line["headers"]["ce_id"].as_str().map(str::to_owned));
+            count += 1;
+            newest.insert(member.to_owned(), data.clone());
+            Ok(())
+        })?;
+        Ok((newest, ids, count))
     }
 
     fn names(&self) -> anyhow::Result<Vec<String>> {
@@ -202,7 +197,7 @@ impl Live {
         let Err(refused) = refused else { bail!("half a resource was taken for a whole one") };
         self.settled()?;
         let listed = self.client.get("/quarantine")?;
-        let last = listed.body.split(|b| *b == b'\n').rfind(|line| !line.is_empty()).context("nothing is in quarantine")?;
+        let last = listed.lines().next_back().context("nothing is in quarantine")?;
         let last: Value = sonic_rs::from_slice(last).context("the bridge's answer")?;
         ensure!(self.status()?["quarantined"].as_u64() > Some(before), "the broken resource is not in quarantine");
         let reason = last["headers"]["reason"].as_str().unwrap_or("");

@@ -20,7 +20,6 @@ pub fn routes(instance: Arc<Instance>) -> Router {
         .route("/audiences/{name}/events", get(events))
         .route("/quarantine", get(quarantine))
         .route("/quarantine/item", get(item))
-        .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(ready))
         .with_state(instance)
 }

@@ -17,6 +17,13 @@ pub struct Answer {
     pub next: Option<u64>,
 }
 
+impl Answer {
+    /// The lines of a list, without their ends.
+    pub fn lines(&self) -> impl DoubleEndedIterator<Item = &[u8]> {
+        self.body.split(|b| *b == b'\n').filter(|line| !line.is_empty())
+    }
+}
+
 impl Client {
     /// `address`: host and port.
     pub fn new(address: &str, token: Option<String>) -> Client {
@@ -30,6 +37,19 @@ impl Client {
             request = request.header("authorization", format!("Bearer {token}"));
         }
         self.answer(request.call())
+    }
+
+    /// Every line of a list that the bridge gives in parts, from its beginning.
+    pub fn each_line(&self, path: &str, each: &mut dyn FnMut(&[u8]) -> anyhow::Result<()>) -> anyhow::Result<()> {
+        let mut from = 0;
+        loop {
+            let answer = self.get(&format!("{path}?from={from}"))?;
+            answer.lines().try_for_each(&mut *each)?;
+            match answer.next.filter(|next| *next > from) {
+                Some(next) => from = next,
+                None => return Ok(()),
+            }
+        }
     }
 
     pub fn post(&self, path: &str, kind: &str, body: &[u8]) -> anyhow::Result<Answer> {

@@ -1,4 +1,4 @@
-//! Counters, gauges and histograms of the process, as Prometheus reads them.
+//! Counters and histograms of the process, as Prometheus reads them.
 //!
 //! In: what facts count. Out: text (Prometheus exposition format 0.0.4).
 //! Never here: a label that is not of a closed set: routes, states, and the names that the configuration gives.
@@ -17,7 +17,6 @@ pub(super) struct Metric {
 
 enum Value {
     Counter(u64),
-    Gauge(i64),
     Times(Times),
 }
 
@@ -62,19 +61,6 @@ pub(super) fn add(metric: &'static Metric, labels: &[&str], more: u64) {
     );
 }
 
-pub(super) fn set(metric: &'static Metric, labels: &[&str], now: i64) {
-    with(
-        metric,
-        labels,
-        || Value::Gauge(0),
-        |value| {
-            if let Value::Gauge(gauge) = value {
-                *gauge = now;
-            }
-        },
-    );
-}
-
 pub(super) fn time(metric: &'static Metric, labels: &[&str], took: Duration) {
     with(
         metric,
@@ -97,7 +83,6 @@ pub fn render() -> String {
     for (metric, values) in series().values() {
         let kind = match values.values().next() {
             Some(Value::Counter(_)) => "counter",
-            Some(Value::Gauge(_)) => "gauge",
             Some(Value::Times(_)) => "histogram",
             None => continue,
         };
@@ -116,7 +101,6 @@ fn one(text: &mut String, metric: &Metric, labels: &[String], value: &Value) {
     let plain = if pairs.is_empty() { String::new() } else { format!("{{{}}}", pairs.join(",")) };
     match value {
         Value::Counter(count) => line(text, format_args!("{name}{plain} {count}")),
-        Value::Gauge(gauge) => line(text, format_args!("{name}{plain} {gauge}")),
         Value::Times(times) => {
             let before = pairs.iter().fold(String::new(), |before, pair| before + pair + ",");
             for (count, bound) in times.within.iter().zip(BOUNDS) {
@@ -162,15 +146,11 @@ mod tests {
     }
 
     #[test]
-    fn a_counter_adds_and_a_gauge_is_what_was_set_last() {
+    fn a_counter_adds() {
         static COUNTER: Metric = Metric { name: "test_counter_total", help: "A test.", labels: &[] };
-        static GAUGE: Metric = Metric { name: "test_gauge", help: "A test.", labels: &[] };
         add(&COUNTER, &[], 2);
         add(&COUNTER, &[], 3);
-        set(&GAUGE, &[], 7);
-        set(&GAUGE, &[], -1);
         let text = render();
         assert!(text.contains("\ntest_counter_total 5\n"), "{text}");
-        assert!(text.contains("\ntest_gauge -1\n"), "{text}");
     }
 }

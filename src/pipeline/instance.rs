@@ -65,7 +65,7 @@ impl Instance {
         let definitions = Arc::new(Definitions::new(catalogue, policy, valuesets));
         let (keys, partitions) = (Keys::new(&folder.routing), Partitions(partitions));
         let source = Source { name: PUSH.into(), namespace: String::new(), versions: Versions::LastUpdated };
-        let feed = Feed { name: PUSH.into(), namespace: String::new(), versions: Versions::LastUpdated, marked: true, proves: false };
+        let feed = Feed { source: source.clone(), marked: true, proves: false };
         let intake = Intake { definitions: Arc::clone(&definitions), keys: keys.clone(), partitions, sources: vec![source] };
         let name = "urn:footbridge".to_owned();
         let bridge = Arc::new(Bridge { definitions, keys, member_keys, name, partitions, feeds: vec![feed], settings });
@@ -120,8 +120,8 @@ impl Instance {
     pub fn unmarked(&self) -> Result<Vec<&str>, LogError> {
         let mut names = Vec::new();
         for feed in self.bridge.feeds.iter().filter(|feed| feed.marked) {
-            if self.log.definition(&marked(&feed.name))?.is_none() {
-                names.push(feed.name.as_str());
+            if self.log.definition(&marked(&feed.source.name))?.is_none() {
+                names.push(feed.source.name.as_str());
             }
         }
         Ok(names)

@@ -16,9 +16,9 @@ pub use instance::{Instance, Options, PUSH};
 pub use position::{Position, Stage};
 pub use worker::{Halt, Worker};
 
+use crate::source::intake::Source;
 use crate::source::landing::Partitions;
 use footbridge_core::audience::Definitions;
-use footbridge_core::fhir::Versions;
 use footbridge_core::gate::MemberKey;
 use footbridge_core::key::Keys;
 use footbridge_core::time::Span;
@@ -40,9 +40,7 @@ pub struct Bridge {
 /// A source of landing records.
 #[derive(Debug, Clone)]
 pub struct Feed {
-    pub name: String,
-    pub namespace: String,
-    pub versions: Versions,
+    pub source: Source,
     /// Nothing enters before its baseline is marked.
     pub marked: bool,
     /// It proves that its consents are complete, with watermarks; else it is taken for fresh.

@@ -12,19 +12,23 @@ use std::collections::HashMap;
 
 pub struct Owners {
     place: Place,
+    /// The next offset to be read, and whether it moved since the last commit.
+    next: u64,
+    moved: bool,
     /// Changed since the last commit.
     changed: HashMap<ResourceKey, Owner, Spread>,
 }
 
 impl Owners {
-    pub fn new(place: Place) -> Owners {
-        Owners { place, changed: HashMap::default() }
+    pub fn new(place: Place, next: u64) -> Owners {
+        Owners { place, next, moved: false, changed: HashMap::default() }
     }
 
     pub fn apply(&mut self, bridge: &Bridge, log: &impl Log, record: &Record, stage: &mut Stage) -> Result<(), LogError> {
         let Ok(note) = landing::note_of(record) else {
             return Err(LogError::damaged(self.place, format!("the note at offset {} cannot be read", record.offset)));
         };
+        (self.next, self.moved) = (record.offset + 1, true);
         let heard: Ownership = note.stamped(record.stamp);
         let resource = heard.resource();
         let owner = match self.changed.entry(resource) {
@@ -48,11 +52,17 @@ impl Owners {
         Ok(())
     }
 
-    pub fn stage(&mut self, stage: &mut Stage) {
-        for (resource, owner) in self.changed.drain() {
-            stage.state.push((self.place, key(resource), Some(postcard::to_stdvec(&owner).expect("plain data"))));
+    /// All that changed since the last commit, in the order of resources, and the position, if a record was read.
+    pub fn stage(&mut self, stage: &mut Stage) -> Option<(Place, u64)> {
+        if !std::mem::take(&mut self.moved) {
+            return None;
         }
-        stage.state.sort_by(|a, b| (a.0, &a.1).cmp(&(b.0, &b.1)));
+        let mut changed: Vec<_> = self.changed.drain().collect();
+        changed.sort_unstable_by_key(|(resource, _)| *resource);
+        let state =
+            changed.iter().map(|(resource, owner)| (self.place, key(*resource), Some(postcard::to_stdvec(owner).expect("plain data"))));
+        stage.state.extend(state);
+        Some((self.place, self.next))
     }
 }
 

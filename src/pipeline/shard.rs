@@ -13,9 +13,9 @@ use footbridge_core::audience::Evidence;
 use footbridge_core::consent::OnStale;
 use footbridge_core::fhir::{self, BundleLinks, Unreadable};
 use footbridge_core::key::{Person, ResourceKey, Spread};
-use footbridge_core::shard::{Baseline, Broadcast, Fact, Input, Moment, Origin, Ownership, Reading, Setting, Shared, Watermark, step};
+use footbridge_core::shard::{Baseline, Broadcast, Input, Moment, Origin, Ownership, Reading, Setting, Shared, Watermark, step};
 use footbridge_core::time::Instant;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap};
 
 pub struct Shard {
     place: Place,
@@ -44,7 +44,6 @@ pub struct Shard {
     /// A tick is on its way.
     tick_sent: bool,
     moved: bool,
-    pub facts: BTreeMap<&'static str, u64>,
 }
 
 const BROADCAST: u8 = b'b';
@@ -79,7 +78,6 @@ impl Shard {
             drained: false,
             tick_sent: false,
             moved: false,
-            facts: BTreeMap::new(),
             position,
         };
         Members::heads(log, place, &mut |person, head| {
@@ -127,23 +125,15 @@ impl Shard {
 
     /// Works out anew what baselines and watermarks allow.
     fn listen(&mut self, bridge: &Bridge) {
-        let marked = bridge.feeds.iter().filter(|feed| feed.marked).map(|feed| feed.name.as_str());
+        let marked = bridge.feeds.iter().filter(|feed| feed.marked).map(|feed| feed.source.name.as_str());
         let silent = self.position.heard.is_silent(marked);
         self.silent = vec![silent; bridge.definitions.catalogue.audiences.len()];
-        let proves = bridge.feeds.iter().filter(|feed| feed.proves).map(|feed| feed.name.as_str());
+        let proves = bridge.feeds.iter().filter(|feed| feed.proves).map(|feed| feed.source.name.as_str());
         self.fresh_until = self.position.heard.fresh_until(proves, bridge.definitions.policy.feed.stale_after);
-    }
-
-    pub fn place(&self) -> Place {
-        self.place
     }
 
     pub fn holds(&self) -> bool {
         self.position.hold_from.is_some()
-    }
-
-    pub fn is_silent(&self) -> bool {
-        self.silent.iter().any(|silent| *silent)
     }
 
     /// When time alone may change something next; [`Instant::BEGIN`] where a tick is wanted at once.
@@ -158,9 +148,9 @@ impl Shard {
         if heard { Instant::END } else { self.fresh_until }
     }
 
-    /// These are compared again, as of now.
-    fn review(&mut self, those: &BTreeSet<Person>) {
-        self.reviews.extend(those);
+    /// Those for whom something waits are compared again, as of now.
+    fn review_waiting(&mut self) {
+        self.reviews.extend(&self.waiting);
         self.position.reviewed_at = Some(self.position.now);
     }
 
@@ -181,7 +171,8 @@ impl Shard {
         if self.goes_stale_at() <= self.position.now {
             // One as-of instant for all that is under review; what was asked for earlier is done first.
             self.finish(bridge, log, stage)?;
-            self.review(&self.told.clone());
+            self.reviews.extend(&self.told);
+            self.position.reviewed_at = Some(self.position.now);
             self.position.stale_since = Some(self.fresh_until);
         }
         match record.kind {
@@ -229,19 +220,19 @@ impl Shard {
         (self.silent, self.fresh_until) = before;
         self.finish(bridge, log, stage)?;
         (self.silent, self.fresh_until) = heard;
-        self.review(&self.waiting.clone());
+        self.review_waiting();
         Ok(())
     }
 
     fn put(&mut self, bridge: &Bridge, log: &impl Log, record: &Record, stage: &mut Stage) -> Result<(), LogError> {
         let Ok(envelope) = landing::envelope(record) else { return Err(self.damaged(record)) };
-        let Some(feed) = bridge.feeds.iter().find(|feed| feed.name == record.source()) else {
+        let Some(feed) = bridge.feeds.iter().find(|feed| feed.source.name == record.source()) else {
             let why = Unreadable::Element { path: "source", why: "is not in the configuration any more" };
             outputs::quarantined(record, &why, &mut stage.outputs);
             return Ok(());
         };
         let (definitions, keys) = (&bridge.definitions, &bridge.keys);
-        let origin = Origin { definitions, keys, namespace: &feed.namespace, versions: feed.versions };
+        let origin = Origin { definitions, keys, namespace: &feed.source.namespace, versions: feed.source.versions };
         let links = (!envelope.links.is_empty()).then(|| BundleLinks::resolved(&envelope.links));
         let person = landing::person(record).map_err(|_| self.damaged(record))?;
         match origin.read(envelope.body, envelope.given_id, links.as_ref(), record.stamp) {
@@ -366,9 +357,6 @@ impl Shard {
                 false => _ = self.told.remove(&person),
             }
         }
-        for fact in done.facts {
-            *self.facts.entry(Fact::name(fact)).or_default() += 1;
-        }
         for told in &done.told {
             outputs::told(bridge, person, told, &mut stage.outputs);
         }
@@ -400,7 +388,7 @@ impl Shard {
         let Some(from) = self.position.hold_from.take_if(|_| self.drained) else { return false };
         let key = [&[HOLD][..], &from.to_be_bytes()].concat();
         self.state.push((self.place, key, Some(self.next.to_be_bytes().to_vec())));
-        self.review(&self.waiting.clone());
+        self.review_waiting();
         self.moved = true;
         true
     }

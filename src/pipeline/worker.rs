@@ -17,7 +17,7 @@ pub struct Worker<L: Log> {
     bridge: Arc<Bridge>,
     clock: Clock,
     shards: BTreeMap<Place, Shard>,
-    owners: BTreeMap<Place, (Owners, u64)>,
+    owners: BTreeMap<Place, Owners>,
     batch: Batch,
     /// The last turn left something to be done without a record. Others see it before its commit is seen.
     busy: Arc<AtomicBool>,
@@ -148,7 +148,7 @@ impl<L: Log> Worker<L> {
         for (place, next) in &batch.assigned {
             match place.topic {
                 Topic::Landing => _ = self.shards.insert(*place, Shard::restore(&self.bridge, &self.log, *place, *next)?),
-                Topic::Owners => _ = self.owners.insert(*place, (Owners::new(*place), *next)),
+                Topic::Owners => _ = self.owners.insert(*place, Owners::new(*place, *next)),
             }
         }
         let mut stage = Stage::default();
@@ -164,9 +164,8 @@ impl<L: Log> Worker<L> {
                     shard.apply(&self.bridge, &self.log, record, clock, &mut stage)?;
                 }
                 Topic::Owners => {
-                    let (owners, next) = self.owners.get_mut(&record.place).ok_or_else(unheld)?;
+                    let owners = self.owners.get_mut(&record.place).ok_or_else(unheld)?;
                     owners.apply(&self.bridge, &self.log, record, &mut stage)?;
-                    *next = record.offset + 1;
                 }
             }
         }
@@ -181,17 +180,12 @@ impl<L: Log> Worker<L> {
             shard.tick(clock, &mut stage);
         }
         self.busy.store(busy, Ordering::Release);
-        self.commit(stage, batch)
+        self.commit(stage)
     }
 
-    fn commit(&mut self, mut stage: Stage, batch: &Batch) -> Result<(), Halt> {
+    fn commit(&mut self, mut stage: Stage) -> Result<(), Halt> {
         let mut positions: Vec<(Place, u64)> = self.shards.values_mut().filter_map(|shard| shard.stage(&mut stage)).collect();
-        for (place, (owners, next)) in &mut self.owners {
-            if batch.records.iter().any(|record| record.place == *place) {
-                owners.stage(&mut stage);
-                positions.push((*place, *next));
-            }
-        }
+        positions.extend(self.owners.values_mut().filter_map(|owners| owners.stage(&mut stage)));
         let commit = stage.commit(positions);
         if commit.is_empty() {
             return Ok(());
@@ -218,8 +212,8 @@ impl<L: Log> Worker<L> {
         }
     }
 
-    /// How each landing partition stands: its place, whether it holds back, whether it waits for a baseline.
-    pub fn standing(&self) -> impl Iterator<Item = (Place, bool, bool)> {
-        self.shards.values().map(|shard| (shard.place(), shard.holds(), shard.is_silent()))
+    /// Whether some partition is behind and holds entries back.
+    pub fn holds(&self) -> bool {
+        self.shards.values().any(Shard::holds)
     }
 }

@@ -69,7 +69,7 @@ impl Bench {
         let definitions = Arc::new(Definitions::new(catalogue, policy, valuesets));
         let (keys, partitions) = (Keys::new(ROUTING), Partitions(PARTITIONS));
         let source = Source { name: "push".into(), namespace: String::new(), versions: Versions::LastUpdated };
-        let feed = pipeline::Feed { name: "push".into(), namespace: String::new(), versions: Versions::LastUpdated, marked: true, proves };
+        let feed = pipeline::Feed { source: source.clone(), marked: true, proves };
         let clock = VirtualClock::at(from);
         let log = Faulty::new(PARTITIONS, clock.clock(), seed);
         let intake = Intake { definitions: Arc::clone(&definitions), keys: keys.clone(), partitions, sources: vec![source] };

@@ -55,7 +55,7 @@ impl Fleet {
     pub fn settle(&mut self) -> anyhow::Result<()> {
         for _ in 0..ROUNDS_MAX {
             let rest = self.round()?;
-            let holds = self.workers.iter().any(|worker| worker.standing().any(|(_, holds, _)| holds));
+            let holds = self.workers.iter().any(Worker::holds);
             if rest && !holds && self.due() > self.bench.clock.now() {
                 return Ok(());
             }

@@ -1,17 +1,16 @@
 //! What only the sender knows: that a first pass is complete, or that all consents up to an instant were sent.
 //!
-//! In: marks of a source. Out: entries in every partition. Also `/readyz`. Never here: a mark that nobody made.
+//! In: marks of a source. Out: entries in every partition. Never here: a mark that nobody made.
 
 use super::answer::Refusal;
 use super::body::Reader;
 use super::{Push, Pushed};
-use crate::observe::{Ready, Reason};
 use axum::body::Body;
 use axum::extract::{Path, State};
-use axum::http::{HeaderMap, StatusCode, header};
-use axum::response::{IntoResponse, Response};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::IntoResponse;
 use footbridge_core::time::Instant;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use std::sync::Arc;
 
 pub async fn baseline(State(push): State<Arc<Push>>, Path(name): Path<String>) -> Pushed {
@@ -39,20 +38,4 @@ pub async fn watermark(State(push): State<Arc<Push>>, Path(name): Path<String>, 
     let complete_to = Instant::parse(&complete.complete_to).map_err(|_| FORM)?;
     push.land(&source, push.intake.watermark(&source, complete_to)).await?;
     Ok(StatusCode::NO_CONTENT.into_response())
-}
-
-#[derive(Serialize)]
-struct Readiness {
-    ready: bool,
-    reasons: Vec<Reason>,
-    assumed: Vec<Reason>,
-}
-
-pub async fn ready(ready: Arc<Ready>) -> Response {
-    let (reasons, assumed) = (ready.reasons(), ready.assumed());
-    let status = if reasons.is_empty() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    match sonic_rs::to_vec(&Readiness { ready: reasons.is_empty(), reasons, assumed }) {
-        Ok(bytes) => (status, [(header::CONTENT_TYPE, "application/json")], bytes).into_response(),
-        Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
-    }
 }

@@ -15,7 +15,7 @@ pub use serve::serve;
 pub use settings::{PushSettings, Token};
 
 use crate::log::{Entry, Full, Landing, LogError, Retry};
-use crate::observe::{self, EntriesLanded, LogFailed, Ready};
+use crate::observe::{self, EntriesLanded, LogFailed};
 use crate::source::intake::{Intake, Source};
 use answer::Refusal;
 use axum::Router;
@@ -51,13 +51,9 @@ pub fn routes(push: Arc<Push>) -> Router {
         .route("/sources/{name}/baseline", post(marks::baseline))
         .route("/sources/{name}/watermark", post(marks::watermark))
         .route("/preferences", post(preferences::receive))
+        .route("/healthz", get(|| async { "ok\n" }))
         .route("/metrics", get(|| async { ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], observe::render()) }))
         .with_state(push)
-}
-
-/// `/healthz`: the process answers. `/readyz`: 503 with the reasons while anything keeps it from telling what is true.
-pub fn probes(ready: Arc<Ready>) -> Router {
-    Router::new().route("/healthz", get(|| async { "ok\n" })).route("/readyz", get(move || marks::ready(Arc::clone(&ready))))
 }
 
 /// Nothing is known under this address.
