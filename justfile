@@ -18,6 +18,10 @@ test *ARGS:
 corpus *ARGS:
     cargo test --workspace --features corpus "$@"
 
+# the property tests on other cases than CI draws
+properties SEED CASES:
+    PROPTEST_RNG_SEED="$1" PROPTEST_CASES="$2" cargo test --release -p footbridge-core --lib
+
 # all problems of the mappings at once
 check:
     cargo run --release -- check --mappings mappings
@@ -38,10 +42,6 @@ deny:
 # all that must hold before a change lands
 ci:
     bash .ci/run
-
-# the simulation of one seed again
-sim SEED:
-    FOOTBRIDGE_SIM_SEED="$1" cargo test --test bridge sim -- --nocapture
 
 # kill -9 the real program so many times, at moments that the seed decides
 torture KILLS SEED='1':
@@ -65,8 +65,8 @@ oracle SEED:
 
 # one seed of the simulation, told act by act
 sim SEED:
-    FOOTBRIDGE_SIM_SEED="$1" cargo test --release --test bridge wide -- --nocapture
+    FOOTBRIDGE_SIM_SEED="$1" cargo test --release --test bridge -- --nocapture sim wide
 
 # so many seeds of the simulation
 sim-many N:
-    FOOTBRIDGE_SIM_SEEDS="$1" cargo test --release --test bridge wide -- --nocapture
+    FOOTBRIDGE_SIM_SEEDS="$1" cargo test --release --test bridge -- --nocapture sim wide

@@ -125,6 +125,8 @@ fn is_backwards(value: &Value, zone: &Zone) -> bool {
 
 fn one(provision: &Value, mut kind: Option<&str>, mut strict: bool, named: bool, is_base: bool, ask: &Ask) -> (Says, BTreeSet<String>) {
     let nothing = (Says::Nothing, BTreeSet::new());
+    // Provisions beneath turn the direction as it is written, whatever is made of this one.
+    let written = kind;
     if let Some(period) = provision.get("period") {
         let bound = |key: &str| Moment::parse(period[key].as_str().unwrap_or("")).expect("date");
         let (from, to) = (bound("start").earliest(ask.zone), bound("end").ends(ask.zone));
@@ -161,7 +163,7 @@ fn one(provision: &Value, mut kind: Option<&str>, mut strict: bool, named: bool,
     }
     let children: Vec<&Value> = provision.get("provision").and_then(|p| p.as_array()).into_iter().flatten().collect();
     // What stands beneath, as if this provision itself said nothing.
-    let beneath = fold(&children, kind, strict, here, ask);
+    let beneath = fold(&children, written, strict, here, ask);
     let redact_only = label.filter(|code| kind == Some("deny") && *code != "NEWLABEL");
     if let Some(code) = redact_only {
         let lifted = matches!(&beneath, (Some(Says::Permit { .. }), cut) if cut.is_empty());
