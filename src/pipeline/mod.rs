@@ -3,6 +3,7 @@
 //! In: a log, definitions, keys. Out: commits: events, disclosures, state and positions in one act.
 //! Never here: what a record means for a person (the core's), or how a log keeps what it is given.
 
+mod holders;
 mod instance;
 mod members;
 mod outputs;
