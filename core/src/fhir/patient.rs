@@ -288,6 +288,9 @@ fn read_contact(
         unsure.push(None);
         note(noted, e, None)
     };
+    if !contact.is_object() {
+        return untold(wrong("Patient.telecom", "is not a contact"));
+    }
     let system = match json::get(contact, "system").map(|v| v.map(|v| v.as_str())) {
         Ok(Some(Some("email"))) => System::Email,
         Ok(Some(Some("phone"))) => System::Phone,

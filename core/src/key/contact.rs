@@ -80,6 +80,9 @@ impl Keys {
 
 /// The digits of a number, without an extension, a trunk zero, or the zeros of an international prefix.
 fn digits(text: &str) -> Option<String> {
+    if text.contains('@') {
+        return None;
+    }
     // A trunk zero that is written for those who call from inside the country.
     let text = text.replace("(0)", "");
     let mut digits = String::new();
@@ -211,7 +214,7 @@ mod tests {
 
     #[test]
     fn what_is_no_contact_has_no_key() {
-        let numbers = ["", "none", "1-800-FLOWERS", "0000000000", "555-010", "ann@example.org", "1234567890123456789"];
+        let numbers = ["", "none", "1-800-FLOWERS", "0000000000", "555-010", "3125550100@example.org", "1234567890123456789"];
         numbers.iter().for_each(|text| assert_eq!(key(Phone, text), None, "{text}"));
         let addresses = ["", "none", "@example.org", "ann@", "ann example@example.org", "a@b.org, c@d.org", "<>", "3125550100"];
         addresses.iter().for_each(|text| assert_eq!(key(Email, text), None, "{text}"));
