@@ -260,10 +260,7 @@ impl Shard {
                 if let Some(why) = unreadable.filter(|_| self.place.partition == 0) {
                     outputs::quarantined(record, &why, &mut stage.outputs);
                 }
-                if self.broadcast.put(key, shared) {
-                    self.share(bridge, log, key, stage)?;
-                }
-                Ok(())
+                self.share(bridge, log, key, stage, |broadcast| broadcast.put(key, shared))
             }
             Ok(Reading::About { put, unreadable, .. }) => {
                 if let Some(why) = unreadable {
@@ -286,19 +283,32 @@ impl Shard {
             Ownership::Delete { version, .. } => version,
             _ => version,
         };
-        if !self.broadcast.knows(resource) {
-            self.broadcast.bury(resource, ordered.unwrap_or(fhir::Version(record.stamp.micros())), record.stamp);
-        } else if !self.broadcast.delete(resource, ordered, record.stamp) {
-            return Ok(());
-        }
-        self.share(bridge, log, resource, stage)
+        self.share(bridge, log, resource, stage, |broadcast| {
+            if broadcast.knows(resource) {
+                return broadcast.delete(resource, ordered, record.stamp);
+            }
+            broadcast.bury(resource, ordered.unwrap_or(fhir::Version(record.stamp.micros())), record.stamp);
+            true
+        })
     }
 
-    /// Keeps what became of a broadcast resource; those who refer to it look again.
-    fn share(&mut self, bridge: &Bridge, log: &impl Log, key: ResourceKey, stage: &mut Stage) -> Result<(), LogError> {
+    /// Keeps what `change` makes of a broadcast resource; those who refer to it look again, if it says so.
+    fn share(
+        &mut self,
+        bridge: &Bridge,
+        log: &impl Log,
+        key: ResourceKey,
+        stage: &mut Stage,
+        change: impl FnOnce(&mut Broadcast) -> bool,
+    ) -> Result<(), LogError> {
+        let referring: Vec<Person> = self.referring.get(&key).into_iter().flatten().copied().collect();
+        // What is due as of an earlier instant is decided by what was known then.
+        referring.iter().try_for_each(|person| self.catch_up(bridge, log, *person, stage))?;
+        if !change(&mut self.broadcast) {
+            return Ok(());
+        }
         let value = self.broadcast.get(key).map(|shared| postcard::to_stdvec(shared).expect("plain data"));
         self.state.push((self.place, [&[BROADCAST][..], &key.as_u64().to_be_bytes()].concat(), value));
-        let referring: Vec<Person> = self.referring.get(&key).into_iter().flatten().copied().collect();
         referring.into_iter().try_for_each(|person| self.tell(bridge, log, person, Input::Review, stage))
     }
 

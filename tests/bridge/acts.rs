@@ -50,8 +50,8 @@ impl Actor<'_> {
             74..=79 => self.again(chance),
             80..=84 => self.late(chance),
             85..=88 => self.preference(chance),
-            89..=91 => self.contact(chance),
-            92..=95 => self.cut(chance),
+            89..=90 => self.contact(chance),
+            91..=95 => self.cut(chance),
             _ => self.garbage(chance),
         }
     }
@@ -111,8 +111,9 @@ impl Actor<'_> {
     /// Of everyone who has the number, now or later. One of another recipient concerns nobody here.
     fn contact(&self, chance: &mut Chance) -> Act {
         let (number, opted_out) = (chance.below(NUMBERS.len()), chance.happens(600));
-        let recipient = [None, Some("crm"), Some("other")][chance.below(3)];
-        let key = self.intake.keys.contact(ContactKind::Phone, NUMBERS[number][chance.below(3)]).expect("a number");
+        let how = chance.number() as usize >> 8;
+        let recipient = [None, Some("crm"), Some("other")][how % 3];
+        let key = self.intake.keys.contact(ContactKind::Phone, NUMBERS[number][how / 3 % 3]).expect("a number");
         let preference = Preference { recipient: recipient.map(str::to_owned), channel: Channel::Sms, opted_out };
         let report = ContactPreference { contact: key, preference };
         // As the landing key tells them apart: compaction leaves the newest of each.
