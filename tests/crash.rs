@@ -74,7 +74,11 @@ fn told(client: &Client) -> BTreeMap<(String, String), Vec<Value>> {
 fn shown(event: &str) -> serde_json::Value {
     let mut event: serde_json::Value = serde_json::from_str(event).expect("JSON");
     let fields = event.as_object_mut().expect("an event");
-    ["since", "effective", "until", "seq", "episode"].iter().for_each(|key| _ = fields.remove(*key));
+    // Entered, changed or renewed: the last of them says no more than that the person is in.
+    if fields["status"] == "updated" {
+        fields.insert("status".into(), "entered".into());
+    }
+    ["since", "effective", "until", "seq", "episode", "reason"].iter().for_each(|key| _ = fields.remove(*key));
     event
 }
 
