@@ -128,6 +128,14 @@ pub fn status(args: &Status) -> anyhow::Result<Exit> {
             )?,
             false => troubles.iter().try_for_each(|trouble| writeln!(out, "stands still: {trouble}"))?,
         }
+        let listed = |key: &str| -> Vec<String> {
+            let list = status.get(key).and_then(|list| list.as_array());
+            list.into_iter().flatten().filter_map(|one| one.as_str().map(str::to_owned)).collect()
+        };
+        for source in listed("unmarked") {
+            writeln!(out, "nothing enters an audience before the baseline of `{source}`: footbridge baseline {source}")?;
+        }
+        listed("assumed").iter().try_for_each(|assumed| writeln!(out, "assumed: {assumed}"))?;
         for audience in status.get("audiences").and_then(|a| a.as_array()).into_iter().flatten() {
             writeln!(out, "{:>10} events  {:<40} to {}", number(audience, "events"), text(audience, "name"), text(audience, "recipient"))?;
         }

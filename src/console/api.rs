@@ -30,6 +30,10 @@ struct Status {
     troubles: Vec<String>,
     /// Whether all that landing has was worked off.
     worked_off: bool,
+    /// What nobody proves.
+    assumed: Vec<String>,
+    /// Sources whose baseline is waited for.
+    unmarked: Vec<String>,
     audiences: Vec<Audience>,
     quarantined: u64,
 }
@@ -84,6 +88,8 @@ async fn status(State(instance): State<Arc<Instance>>) -> Response {
         let status = Status {
             troubles: instance.troubles(),
             worked_off: instance.is_worked_off()?,
+            assumed: instance.assumed(),
+            unmarked: instance.unmarked()?.into_iter().map(str::to_owned).collect(),
             audiences,
             quarantined: next(&OutTopic::Quarantine)?,
         };
@@ -104,9 +110,9 @@ async fn ready(State(instance): State<Arc<Instance>>) -> Response {
         struct Ready {
             ready: bool,
             reasons: Vec<String>,
-            assumed: Vec<&'static str>,
+            assumed: Vec<String>,
         }
-        let assumed = vec!["freshness of consents: no source proves it with watermarks"];
+        let assumed = instance.assumed();
         Ok((status, json(&Ready { ready: reasons.is_empty(), reasons, assumed })).into_response())
     })
     .await

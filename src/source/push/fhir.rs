@@ -43,7 +43,7 @@ async fn whole(push: &Arc<Push>, source: Source, headers: &HeaderMap, body: Body
     let bytes = Reader::new(headers, body, &push.settings)?.whole(push.settings.body_bytes_max).await?;
     let received = read(push, &source, bytes).await?;
     let Received { entries, resources, unread, refused, bundle, .. } = received;
-    push.land(&source, entries).await?;
+    push.land(&source.name, entries).await?;
     refused.iter().for_each(|(_, why)| RecordQuarantined { source: &source.name, reason: Quarantined::of(why) }.emit());
     if let Some((kind @ (BundleKind::Transaction | BundleKind::Batch), count)) = bundle {
         return Ok(response_bundle(kind, count, &refused));
@@ -197,7 +197,7 @@ async fn take(push: &Arc<Push>, source: &Source, bytes: Vec<u8>, tally: &mut Tal
         resources += one.resources;
         unread += one.unread;
     }
-    push.land_patiently(source, entries).await?;
+    push.land_patiently(&source.name, entries).await?;
     tally.lines += count;
     tally.resources += resources;
     tally.unread += unread;
@@ -236,7 +236,7 @@ async fn put(push: &Arc<Push>, source: Source, kind: &str, id: &str, headers: &H
         return Err(Refusal::Invalid("type and id of the body must be those of the address"));
     }
     let received = read(push, &source, bytes).await?;
-    push.land(&source, received.entries).await?;
+    push.land(&source.name, received.entries).await?;
     for (_, why) in &received.refused {
         RecordQuarantined { source: &source.name, reason: Quarantined::of(why) }.emit();
     }
@@ -260,6 +260,6 @@ async fn gone(push: &Arc<Push>, source: Source, kind: &str, id: &str) -> Pushed 
     if !is_id || kind.is_empty() || !kind.bytes().all(|byte| byte.is_ascii_alphabetic()) {
         return Err(Refusal::Invalid("the address must be /fhir/{Type}/{id}"));
     }
-    push.land(&source, push.intake.delete(&source, kind, id).entries).await?;
+    push.land(&source.name, push.intake.delete(&source, kind, id).entries).await?;
     Ok(StatusCode::NO_CONTENT.into_response())
 }

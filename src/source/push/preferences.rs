@@ -30,6 +30,9 @@ struct Report {
 
 const BODY_BYTES_MAX: usize = 4 << 20;
 
+/// What landing calls their source: no source of resources may have this name.
+const PREFERENCES: &str = "preferences";
+
 pub async fn receive(State(push): State<Arc<Push>>, headers: HeaderMap, body: Body) -> Pushed {
     let bytes = Reader::new(&headers, body, &push.settings)?.whole(BODY_BYTES_MAX).await?;
     let reports =
@@ -37,10 +40,9 @@ pub async fn receive(State(push): State<Arc<Push>>, headers: HeaderMap, body: Bo
     if reports.iter().any(|report| report.contact.is_some()) {
         return Err(Refusal::NotSupported("a preference by `contact` is not taken yet, and none of these was: name the `member`"));
     }
-    let source = push.source(None)?;
     let (mut entries, mut issues) = (Vec::new(), Vec::new());
     for (number, report) in reports.iter().enumerate() {
-        match entry(&push, &source.name, report) {
+        match entry(&push, PREFERENCES, report) {
             Ok(entry) => entries.push(entry),
             Err((code, why)) => issues.push(Issue::error(code, why).at(Some(format!("[{number}]")))),
         }
@@ -49,7 +51,7 @@ pub async fn receive(State(push): State<Arc<Push>>, headers: HeaderMap, body: Bo
     if !issues.is_empty() {
         return Ok(fhir(StatusCode::UNPROCESSABLE_ENTITY, &outcome(issues)));
     }
-    push.land(&source, entries).await?;
+    push.land(PREFERENCES, entries).await?;
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 

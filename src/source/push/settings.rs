@@ -22,6 +22,10 @@ pub struct PushSettings {
     pub stream_bytes_max: u64,
     /// Connections that are open at once; more wait unaccepted.
     pub connections_max: usize,
+    /// The sources that may push, by name. `None`: all.
+    pub sources: Option<Vec<String>>,
+    /// The longest that a TLS handshake may take.
+    pub handshake_within: Duration,
     /// The longest that a request's head may take, and that a connection may stand idle.
     pub head_within: Duration,
     /// The longest wait for the next bytes of a body.
@@ -43,6 +47,8 @@ impl Default for PushSettings {
             part_bytes: 1 << 20,
             stream_bytes_max: 64 << 30,
             connections_max: 1000,
+            sources: None,
+            handshake_within: Duration::from_secs(10),
             head_within: Duration::from_secs(10),
             body_idle: Duration::from_secs(10),
             body_bytes_per_second: 1024,
