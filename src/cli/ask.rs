@@ -4,7 +4,7 @@
 
 use super::Exit;
 use crate::console::client::{Answer, Client};
-use anyhow::Context;
+use anyhow::{Context, bail};
 use clap::{Args, Subcommand};
 use sonic_rs::{JsonContainerTrait, JsonValueTrait, Value};
 use std::io::Write;
@@ -12,9 +12,12 @@ use std::path::PathBuf;
 
 #[derive(Args, Debug)]
 pub struct Bridge {
-    /// The bridge's address
-    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8686")]
+    /// The bridge's address: host and port, or https://HOST:PORT
+    #[arg(long, value_name = "ADDRESS", visible_alias = "url", default_value = "127.0.0.1:8686")]
     at: String,
+    /// With https: a PEM file with the authority of the bridge's certificate
+    #[arg(long, value_name = "FILE")]
+    ca: Option<PathBuf>,
     /// A file with the bridge's token, where it asks for one
     #[arg(long, value_name = "FILE")]
     token_file: Option<PathBuf>,
@@ -26,7 +29,16 @@ impl Bridge {
             Some(file) => Some(std::fs::read_to_string(file).with_context(|| file.display().to_string())?.trim().to_owned()),
             None => None,
         };
-        Ok(Client::new(&self.at, token))
+        match &self.ca {
+            Some(file) => {
+                let authority = std::fs::read(file).with_context(|| file.display().to_string())?;
+                Client::trusting(&self.at, token, &authority).with_context(|| file.display().to_string())
+            }
+            None if self.at.starts_with("https://") => {
+                bail!("{}: name the authority of its certificate with --ca FILE; none is built in", self.at)
+            }
+            None => Ok(Client::new(&self.at, token)),
+        }
     }
 }
 

@@ -13,7 +13,8 @@ use crate::console;
 use crate::demo::shipped;
 use crate::log::Clock;
 use crate::observe;
-use crate::pipeline::{Feed, Instance, Options, Settings};
+use crate::pipeline::{Feed, Feeding, Instance, Options, Settings};
+use crate::source::gather::{Cut, Gathered, Noted, gather};
 use crate::source::push::{self, Push, PushSettings, Token};
 use crate::source::{Blocks, Limits};
 use anyhow::{Context, bail};
@@ -87,6 +88,12 @@ pub fn run(args: &Run) -> anyhow::Result<Exit> {
         return Ok(Exit::Usage);
     }
     let token = config.token_file.as_deref().map(Token::read).transpose()?;
+    let tls = match &config.tls {
+        bridge::Tls::Files { certificate, key } => Some(push::Tls::read(certificate, key)?),
+        bridge::Tls::Unsaid | bridge::Tls::None => None,
+    };
+    let scheme = if tls.is_some() { "https://" } else { "" };
+    let behind_proxy = config.tls == bridge::Tls::None;
     let beside = args.config.as_deref().and_then(Path::parent).unwrap_or(Path::new("")).join("mappings");
     let (mappings, which) = match &config.mappings {
         Some(folder) => (load(folder), folder.display().to_string()),
@@ -114,7 +121,7 @@ pub fn run(args: &Run) -> anyhow::Result<Exit> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().context("the runtime")?;
     let listener = runtime.block_on(tokio::net::TcpListener::bind(config.address)).with_context(|| config.address.to_string())?;
     let address = listener.local_addr()?;
-    eprintln!("footbridge listens on {address}, keeps its data in {}, and decides by {which}", config.data.display());
+    eprintln!("footbridge listens on {scheme}{address}, keeps its data in {}, and decides by {which}", config.data.display());
     if args.load.is_empty() {
         for source in instance.unmarked()? {
             eprintln!("nothing enters an audience before the baseline of source `{source}` is marked: footbridge baseline {source}");
@@ -122,14 +129,18 @@ pub fn run(args: &Run) -> anyhow::Result<Exit> {
     }
     instance.assumed().iter().for_each(|assumed| eprintln!("assumed: {assumed}"));
     observe::begin(config.form, config.level);
-    let settings = Arc::new(PushSettings { token, ..config.push });
+    let limits =
+        Limits { record_bytes_max: config.push.line_bytes_max, whole_file_bytes_max: config.push.body_bytes_max, ..Limits::default() };
+    let settings = Arc::new(PushSettings { token, tls, behind_proxy, ..config.push });
     let routes = console::routes(Arc::clone(&instance)).merge(pushed(&instance, &settings)).fallback(push::nowhere);
     let stopped = Arc::new(tokio::sync::Notify::new());
     let stop = Arc::clone(&stopped);
     let server = runtime.spawn(push::serve(listener, routes, settings, async move { stop.notified().await }));
     let loaded = begin(&instance, &args.load)?;
+    let feeding = Feeding::start(&instance, &config.sources, limits).context("a source's thread")?;
     let ended = runtime.block_on(until_told(&instance));
     stopped.notify_one();
+    feeding.stop();
     // Requests that wait for news are cut off; what was acknowledged is durable.
     let served = runtime.block_on(async { tokio::time::timeout(Duration::from_secs(5), server).await });
     if let Ok(Ok(Err(error))) = served {
@@ -197,10 +208,7 @@ async fn signal() {
     }
 }
 
-/// Records that are appended together.
-const PART: usize = 500;
-
-/// Appends the files, then marks the baseline. `false`: something in them could not be read, and is in quarantine.
+/// Appends the files, then marks the baseline. `false`: something in them could not be read; what landing has of it is in quarantine.
 fn begin(instance: &Instance, files: &[PathBuf]) -> anyhow::Result<bool> {
     if files.is_empty() {
         return Ok(true);
@@ -209,30 +217,25 @@ fn begin(instance: &Instance, files: &[PathBuf]) -> anyhow::Result<bool> {
     let blocks = Blocks::open(files.to_vec(), Limits::default());
     let how_far = blocks.progress();
     let progress = Progress::new("loading");
-    let (mut resources, mut refused, mut entries) = (0, 0, Vec::new());
-    for block in blocks {
-        for record in block.records() {
-            match record {
-                Ok(record) => {
-                    let received = instance.intake.receive(&source, record.bytes);
-                    resources += received.resources;
-                    refused += received.refused.len();
-                    entries.extend(received.entries);
-                }
-                Err(refusal) => {
-                    refused += 1;
-                    progress.aside(|| eprintln!("{}:{}  {}", files[refusal.file].display(), refusal.line, refusal.why));
-                }
-            }
-            if entries.len() >= PART {
-                instance.append(std::mem::take(&mut entries))?;
-            }
-        }
-        progress.at(how_far.read(), how_far.total);
-    }
-    instance.append(entries)?;
+    let (mut go_on, mut noted) = (
+        || {
+            progress.at(how_far.read(), how_far.total);
+            true
+        },
+        |noted: Noted| progress.aside(|| eprintln!("{}:{}  {}", files[noted.file].display(), noted.line, noted.why)),
+    );
+    let append = &mut |entries| instance.append(entries).map(drop);
+    let gathered = gather(&instance.intake, &source, blocks, &mut go_on, append, &mut noted);
     progress.done();
+    let Gathered { resources, quarantined, lost } = match gathered {
+        Ok(gathered) => gathered,
+        Err(Cut::Log(error)) => return Err(error.into()),
+        Err(Cut::Stopped) => bail!("the load was cut off"),
+    };
     instance.mark_baseline(&source)?;
-    eprintln!("{resources} resources loaded, {refused} of them refused; the baseline of `{}` is marked", source.name);
-    Ok(refused == 0)
+    eprintln!(
+        "{resources} resources loaded, {quarantined} unreadable ones in quarantine, {lost} records not taken; the baseline of `{}` is marked",
+        source.name
+    );
+    Ok(quarantined + lost == 0)
 }

@@ -6,7 +6,7 @@
 use super::metrics::{Metric, add, time};
 use std::fmt;
 use std::time::Duration;
-use tracing::{debug, error, warn};
+use tracing::{debug, error, info, warn};
 
 /// A request was answered. `route` is the pattern of the address, never the address.
 pub struct RequestAnswered<'a> {
@@ -26,6 +26,21 @@ impl RequestAnswered<'_> {
     }
 }
 
+/// A peer did not get through the TLS handshake.
+pub struct HandshakeFailed {
+    /// It took too long; else it was no TLS, or the two had nothing in common.
+    pub slow: bool,
+}
+
+impl HandshakeFailed {
+    pub fn emit(self) {
+        static COUNT: Metric = Metric { name: "footbridge_tls_failures_total", help: "TLS handshakes that failed.", labels: &["reason"] };
+        let reason = if self.slow { "slow" } else { "refused" };
+        add(&COUNT, &[reason], 1);
+        debug!(reason, "handshake failed");
+    }
+}
+
 /// Entries of a source are durable in landing.
 pub struct EntriesLanded<'a> {
     pub source: &'a str,
@@ -37,6 +52,26 @@ impl EntriesLanded<'_> {
         static COUNT: Metric = Metric { name: "footbridge_landed_total", help: "Entries durable in landing.", labels: &["source"] };
         add(&COUNT, &[self.source], self.entries);
         debug!(source = self.source, entries = self.entries, "entries landed");
+    }
+}
+
+/// A source has read a file to its end. Its name is not told: it may hold a patient's.
+pub struct FileTaken<'a> {
+    pub source: &'a str,
+    /// The shelf that it went to.
+    pub outcome: &'static str,
+    pub resources: u64,
+    pub quarantined: u64,
+    /// Records that could not be taken at all.
+    pub lost: u64,
+}
+
+impl FileTaken<'_> {
+    pub fn emit(self) {
+        static COUNT: Metric = Metric { name: "footbridge_files_total", help: "Files read to their end.", labels: &["source", "outcome"] };
+        let FileTaken { source, outcome, resources, quarantined, lost } = self;
+        add(&COUNT, &[source, outcome], 1);
+        info!(source, outcome, resources, quarantined, lost, "file taken");
     }
 }
 

@@ -14,6 +14,7 @@ use footbridge_core::audience::Definitions;
 use footbridge_core::fhir::Versions;
 use footbridge_core::gate::MemberKey;
 use footbridge_core::key::Keys;
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread::JoinHandle;
@@ -25,6 +26,8 @@ pub struct Instance {
     stop: Arc<AtomicBool>,
     workers: Vec<JoinHandle<Result<(), Halt>>>,
     standing: Arc<Mutex<Vec<Option<String>>>>,
+    /// Why a source that reads files does not go on, by its name.
+    sources: Mutex<BTreeMap<String, String>>,
     busy: Vec<Arc<AtomicBool>>,
 }
 
@@ -122,7 +125,7 @@ impl Instance {
             });
             threads.push(thread.context("a worker's thread")?);
         }
-        Ok(Instance { log, intake: Arc::new(intake), bridge, stop, workers: threads, standing, busy })
+        Ok(Instance { log, intake: Arc::new(intake), bridge, stop, workers: threads, standing, sources: Mutex::default(), busy })
     }
 
     /// Appends and waits until it is durable. A full queue is waited for.
@@ -154,11 +157,15 @@ impl Instance {
         self.log.define(&marked(&source.name), Some(Vec::new()))
     }
 
+    pub fn is_marked(&self, source: &Source) -> Result<bool, LogError> {
+        Ok(self.log.definition(&marked(&source.name))?.is_some())
+    }
+
     /// The sources whose baseline is waited for: until it is marked nothing enters an audience.
     pub fn unmarked(&self) -> Result<Vec<&str>, LogError> {
         let mut names = Vec::new();
         for feed in self.bridge.feeds.iter().filter(|feed| feed.marked) {
-            if self.log.definition(&marked(&feed.source.name))?.is_none() {
+            if !self.is_marked(&feed.source)? {
                 names.push(feed.source.name.as_str());
             }
         }
@@ -184,9 +191,20 @@ impl Instance {
         Ok(self.log.is_worked_off()? && !self.busy.iter().any(|busy| busy.load(Ordering::Acquire)))
     }
 
-    /// Why workers stand still, if any does.
+    /// Why workers or sources stand still, if any does.
     pub fn troubles(&self) -> Vec<String> {
-        self.standing.lock().unwrap_or_else(PoisonError::into_inner).iter().flatten().cloned().collect()
+        let workers: Vec<String> = self.standing.lock().unwrap_or_else(PoisonError::into_inner).iter().flatten().cloned().collect();
+        let sources = self.sources.lock().unwrap_or_else(PoisonError::into_inner);
+        workers.into_iter().chain(sources.iter().map(|(name, what)| format!("source `{name}`: {what}"))).collect()
+    }
+
+    /// A source that reads files says why it does not go on; `None`: it does.
+    pub fn source_stands(&self, source: &str, what: Option<String>) {
+        let mut sources = self.sources.lock().unwrap_or_else(PoisonError::into_inner);
+        match what {
+            Some(what) => _ = sources.insert(source.to_owned(), what),
+            None => _ = sources.remove(source),
+        }
     }
 
     /// Whether a worker has ended by itself: the instance is of no use any more.

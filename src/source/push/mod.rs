@@ -10,9 +10,11 @@ mod marks;
 mod preferences;
 mod serve;
 mod settings;
+mod tls;
 
 pub use serve::serve;
 pub use settings::{PushSettings, Token};
+pub use tls::Tls;
 
 use crate::log::{Entry, Full, Landing, LogError, Retry};
 use crate::observe::{self, EntriesLanded, LogFailed};
