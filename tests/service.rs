@@ -4,12 +4,21 @@
 
 #![expect(clippy::panic, reason = "a test says in its own words how it fails")]
 
+use footbridge::config::data::DataFolder;
+use footbridge::config::mappings;
 use footbridge::console::client::Client;
+use footbridge::log::{Landing, embedded};
+use footbridge::source::intake::{Intake, Source};
+use footbridge::source::landing::Partitions;
+use footbridge_core::audience::Definitions;
+use footbridge_core::fhir::Versions;
+use footbridge_core::key::Keys;
 use sonic_rs::{JsonValueTrait, Value};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -233,6 +242,90 @@ fn files_are_read_once_and_their_pass_is_the_baseline() {
     assert_eq!(bridge.told(), ["entered", "entered"]);
     let metrics = String::from_utf8(bridge.client().get("/metrics").expect("metrics").body).expect("UTF-8");
     assert!(metrics.contains("footbridge_files_total{source=\"history\",outcome=\"done\"} 1\n"), "{metrics}");
+}
+
+fn quarantine(home: &Home, bridge: &Bridge, args: &[&str]) -> (Option<i32>, String) {
+    let out = home.command().arg("quarantine").args(args).args(["--at", &bridge.address]).output().expect("it runs");
+    (out.status.code(), String::from_utf8(out.stdout).expect("UTF-8") + &String::from_utf8_lossy(&out.stderr))
+}
+
+/// Positions of what stands in quarantine.
+fn positions(home: &Home, bridge: &Bridge) -> Vec<String> {
+    bridge.settle();
+    let (_, list) = quarantine(home, bridge, &["list"]);
+    list.lines().filter_map(|line| Some(line.split_whitespace().next()?.to_owned())).collect()
+}
+
+#[test]
+fn a_record_of_quarantine_is_sent_again_and_what_came_since_stays_newer() {
+    let both = "sources: { ehr: { baseline: start }, lab: { baseline: start, namespace: lab } }\n";
+    let home = Home::new(both);
+    let bridge = home.start();
+    bridge.push("ehr", "{\"resourceType\":\"Patient\",\"id\":\n");
+    let [broken] = &positions(&home, &bridge)[..] else { panic!("one record cannot be read") };
+    let (code, said) = quarantine(&home, &bridge, &["retry", broken]);
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("cannot be read yet"), "{said}");
+    let [again] = &positions(&home, &bridge)[..] else { panic!("it stands there once, under its new position") };
+    assert_ne!(again, broken);
+    let (code, said) = quarantine(&home, &bridge, &["retry", broken]);
+    assert!(code == Some(3) || code == Some(1), "{said}");
+    assert!(said.contains("404"), "{said}");
+
+    // A Patient without a version, with a birth date that cannot be read; then a version that can, then another that cannot.
+    let unversioned = |birth: &str| format!("{{\"resourceType\":\"Patient\",\"id\":\"ann\",\"birthDate\":{birth}}}\n");
+    bridge.push("lab", &unversioned("19500101"));
+    bridge.settle();
+    bridge.push("lab", &unversioned("\"1950-01-01\""));
+    assert_eq!(bridge.told(), ["entered"]);
+    let older = positions(&home, &bridge).into_iter().find(|position| position != again).expect("the birth date is in quarantine");
+    let (_, said) = quarantine(&home, &bridge, &["retry", &older]);
+    assert!(said.contains("is on its way again"), "{said}");
+    // It is as old as it was: the newer version stands, and nobody leaves.
+    assert_eq!(positions(&home, &bridge).len(), 2);
+    assert_eq!(bridge.told(), ["entered"]);
+
+    // After a restart it can all be tried at once; what fails again is not tried twice.
+    bridge.kill();
+    let bridge = home.start();
+    let (code, said) = quarantine(&home, &bridge, &["retry", "--all"]);
+    assert_eq!((code, said.lines().count()), (Some(1), 2), "{said}");
+    assert_eq!(bridge.told(), ["entered"]);
+    let metrics = String::from_utf8(bridge.client().get("/metrics").expect("metrics").body).expect("UTF-8");
+    assert!(metrics.contains("footbridge_retried_total{source=\"lab\"} 1\n"), "{metrics}");
+}
+
+/// Lays one resource into landing, as a bridge would that died before it worked it off.
+fn land(home: &Home, name: &str, body: &str) {
+    let data = DataFolder::open(&home.path("footbridge-data")).expect("a data folder");
+    let settings = embedded::Settings { partitions: 4, ..embedded::Settings::default() };
+    let log = embedded::Embedded::open(&data.log(), settings, Arc::new(|| jiff::Timestamp::now().into())).expect("a log");
+    let mappings = mappings::read(&home.path("mappings")).mappings.expect("they are right");
+    let definitions = Arc::new(Definitions::new(mappings.catalogue, mappings.policy, mappings.valuesets));
+    let source = Source { name: name.into(), namespace: String::new(), versions: Versions::LastUpdated };
+    let intake = Intake { definitions, keys: Keys::new(&data.routing), partitions: Partitions(4), sources: vec![source.clone()] };
+    let (told, done) = std::sync::mpsc::channel();
+    let answer = Box::new(move |done: Result<_, _>| told.send(done.is_ok()).expect("the test waits"));
+    log.append(intake.receive(&source, body.as_bytes()).entries, answer).expect("there is room");
+    assert_eq!(done.recv(), Ok(true));
+}
+
+#[test]
+fn what_came_from_a_source_that_is_gone_takes_effect_once_it_is_back_and_tried_again() {
+    let home = Home::new("sources: { ehr: { baseline: start } }\n");
+    land(&home, "lab", &patient("ann", "1950-01-01"));
+    let bridge = home.start();
+    let [position] = &positions(&home, &bridge)[..] else { panic!("its source is not known") };
+    let (code, said) = quarantine(&home, &bridge, &["retry", position]);
+    assert!(code == Some(1) && said.contains("its source `lab` is not in the configuration"), "{said}");
+    assert_eq!((bridge.told(), positions(&home, &bridge).len()), (Vec::new(), 1));
+    bridge.kill();
+    home.lay("footbridge.yaml", "sources: { ehr: { baseline: start }, lab: { baseline: start } }\n");
+    let bridge = home.start();
+    let (code, said) = quarantine(&home, &bridge, &["retry", "--all"]);
+    assert_eq!(code, Some(0), "{said}");
+    assert_eq!(bridge.told(), ["entered"]);
+    assert_eq!(positions(&home, &bridge), Vec::<String>::new());
 }
 
 #[test]

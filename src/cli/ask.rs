@@ -169,6 +169,17 @@ enum What {
         #[command(flatten)]
         bridge: Bridge,
     },
+    /// Send records into the bridge again, after the mappings, the configuration or the program were mended
+    Retry {
+        /// The position of one, as `list` names it
+        #[arg(required_unless_present = "all")]
+        key: Option<String>,
+        /// Every one that stands there now
+        #[arg(long, conflicts_with = "key")]
+        all: bool,
+        #[command(flatten)]
+        bridge: Bridge,
+    },
     /// The record itself, as it landed: for those who may see it
     Show {
         /// Its position, as `list` names it
@@ -200,12 +211,45 @@ pub fn quarantine(args: &Quarantine) -> anyhow::Result<Exit> {
             })?;
             Ok(if count == 0 { Exit::Ok } else { Exit::Problems })
         }
+        What::Retry { key, bridge, .. } => retry(&bridge.client()?, key.as_deref(), &mut out),
         What::Show { key, bridge } => {
             let path = format!("/quarantine/item?key={}", key.replace('/', "%2F"));
             out.write_all(&bridge.client()?.get(&path)?.body)?;
             Ok(Exit::Ok)
         }
     }
+}
+
+/// Without a key: all that stand there now; what fails again has a new position and is not tried twice.
+fn retry(client: &Client, key: Option<&str>, out: &mut impl Write) -> anyhow::Result<Exit> {
+    let mut keys: Vec<String> = key.map(str::to_owned).into_iter().collect();
+    if key.is_none() {
+        client.each_line("/quarantine", &mut |line| {
+            let line: Value = sonic_rs::from_slice(line).context("the bridge's answer")?;
+            keys.push(text(&line, "key").to_owned());
+            Ok(())
+        })?;
+    }
+    let mut all_well = true;
+    for key in keys {
+        match client.post(&format!("/quarantine/retry?key={}", key.replace('/', "%2F")), "application/json", b"") {
+            Ok(answer) => {
+                let answer: Value = sonic_rs::from_slice(&answer.body).context("the bridge's answer")?;
+                let what = match (number(&answer, "refused"), number(&answer, "unread")) {
+                    (0, 0) => "is on its way again",
+                    (0, _) => "is on its way again; nothing reads some or all of its types",
+                    _ => "cannot be read yet: it gets a new position in quarantine",
+                };
+                all_well &= number(&answer, "refused") == 0;
+                writeln!(out, "{key:<20} {what}")?;
+            }
+            Err(why) => {
+                all_well = false;
+                writeln!(out, "{key:<20} {why:#}")?;
+            }
+        }
+    }
+    Ok(if all_well { Exit::Ok } else { Exit::Problems })
 }
 
 #[derive(Args, Debug)]

@@ -120,6 +120,19 @@ impl RecordQuarantined<'_> {
     }
 }
 
+/// A record of quarantine was sent into landing again.
+pub struct RecordRetried<'a> {
+    pub source: &'a str,
+}
+
+impl RecordRetried<'_> {
+    pub fn emit(self) {
+        static COUNT: Metric = Metric { name: "footbridge_retried_total", help: "Records of quarantine sent again.", labels: &["source"] };
+        add(&COUNT, &[self.source], 1);
+        info!(source = self.source, "record retried");
+    }
+}
+
 /// The log could not do what was asked.
 pub struct LogFailed<'a> {
     /// Whether the same may go well later.

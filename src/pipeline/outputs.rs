@@ -60,3 +60,8 @@ pub fn quarantined(record: &Record, why: &Unreadable, out: &mut Vec<Output>) {
     ];
     out.push(Output { topic: OutTopic::Quarantine, key, headers, value: Some(record.value().to_vec()) });
 }
+
+/// What was sent again leaves its place in quarantine. If it could not be read again it has another by then, or gets one.
+pub fn retried(record: &Record, out: &mut Vec<Output>) {
+    out.push(Output { topic: OutTopic::Quarantine, key: record.value().to_vec(), headers: Vec::new(), value: None });
+}

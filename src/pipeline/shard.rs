@@ -199,7 +199,11 @@ impl Shard {
                     self.tell(bridge, log, person, Input::Tick, stage)?;
                 }
             }
-            Kind::Retry | Kind::Prepare | Kind::Adopt => return Err(self.damaged(record)),
+            Kind::Retry => {
+                outputs::retried(record, &mut stage.outputs);
+                stage.landing_tombstones.push((self.place, record.key().to_vec()));
+            }
+            Kind::Prepare | Kind::Adopt => return Err(self.damaged(record)),
         }
         Ok(())
     }
@@ -235,7 +239,7 @@ impl Shard {
         let origin = Origin { definitions, keys, namespace: &feed.source.namespace, versions: feed.source.versions };
         let links = (!envelope.links.is_empty()).then(|| BundleLinks::resolved(&envelope.links));
         let person = landing::person(record).map_err(|_| self.damaged(record))?;
-        match origin.read(envelope.body, envelope.given_id, links.as_ref(), record.stamp) {
+        match origin.read(envelope.body, envelope.given_id, links.as_ref(), envelope.stamp(record)) {
             // Its source did not read this type then, or does not now; the owners have heard of a version about nobody.
             Ok(Reading::Unread | Reading::Nobody { .. }) => Ok(()),
             Ok(Reading::Unclear { unreadable, .. }) | Err(unreadable) => {
