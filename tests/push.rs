@@ -252,7 +252,7 @@ fn of_a_stream_the_broken_line_is_named_and_the_rest_is_taken() {
     assert!(answer.body.contains(r#""expression":["line 3"]"#), "{}", answer.body);
     assert_eq!(bridge.taken(), 4);
     let metrics = bridge.ask("GET /metrics", "", b"");
-    assert!(metrics.body.contains("footbridge_quarantined_total{source=\"push\",reason=\"form\"}"), "{}", metrics.body);
+    assert!(metrics.body.contains("footbridge_unreadable_total{source=\"push\",reason=\"form\"}"), "{}", metrics.body);
     assert!(metrics.body.contains("footbridge_http_requests_total{route=\"/fhir\",status=\"200\"}"), "{}", metrics.body);
 }
 

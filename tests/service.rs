@@ -339,6 +339,43 @@ fn a_wrong_configuration_is_told_with_its_places_and_starts_nothing() {
     assert!(!home.path("footbridge-data").exists());
 }
 
+#[test]
+fn the_metrics_tell_what_the_pipeline_did_and_nothing_of_a_patient() {
+    let home = Home::new("sources: { ehr: { baseline: start } }\n");
+    let bridge = home.start();
+    bridge.push("ehr", &[patient("ann-secret", "1950-01-01"), patient("bea-secret", "2025-01-01")].concat());
+    assert_eq!(bridge.told(), ["entered"]);
+    bridge.push("ehr", &patient("ann-secret", "2025-01-01").replace("2026-01-01T", "2026-01-02T"));
+    bridge.push("ehr", "{\"resourceType\":\"Patient\",\"id\":\n");
+    assert_eq!(bridge.told(), ["entered", "exited"]);
+    let mut metrics = String::new();
+    until("all has been told", || {
+        metrics = String::from_utf8(bridge.client().get("/metrics").expect("metrics").body).expect("UTF-8");
+        metrics.contains("footbridge_quarantined_total")
+    });
+    for line in [
+        "footbridge_events_total{audience=\"adults\",type=\"org.footbridge.audience.entered\"} 1",
+        "footbridge_events_total{audience=\"adults\",type=\"org.footbridge.audience.exited\"} 1",
+        "footbridge_quarantined_total{source=\"ehr\",reason=\"form\"} 1",
+        "footbridge_unreadable_total{source=\"ehr\",reason=\"form\"} 1",
+        "footbridge_members 2",
+        "footbridge_members_in_memory 2",
+        "footbridge_member_looks_total{from=\"disk\"} 2",
+        "footbridge_due 0",
+    ] {
+        assert!(metrics.lines().any(|told| told == line), "{line}\n{metrics}");
+    }
+    for name in ["footbridge_commit_seconds_count ", "footbridge_records_total ", "footbridge_backlog_records 0"] {
+        assert!(metrics.lines().any(|told| told.starts_with(name)), "{name}\n{metrics}");
+    }
+    assert!(!metrics.contains("secret"), "{metrics}");
+    // Each has a line in the page that explains them.
+    let page = std::fs::read_to_string(std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/metrics.md")).expect("the page");
+    for name in metrics.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next()) {
+        assert!(page.contains(&format!("`{name}`")), "docs/metrics.md says nothing of {name}");
+    }
+}
+
 struct Certificate {
     certificate: String,
     key: String,

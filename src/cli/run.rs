@@ -175,6 +175,10 @@ async fn until_told(instance: &Instance) -> anyhow::Result<()> {
         tokio::select! {
             () = &mut told => return Ok(()),
             _ = looked.tick() => {
+                // Where the log has ended, a worker says so.
+                if let Ok(records) = instance.log.behind() {
+                    observe::Backlog { records }.emit();
+                }
                 let troubles = instance.troubles();
                 if troubles != before {
                     troubles.iter().for_each(|trouble| eprintln!("footbridge: {trouble}"));

@@ -3,11 +3,12 @@
 //! In: landing records, the end of the log, slices of time to work in. Out: what is staged for the next commit.
 //! Never here: a clock of its own; `now` moves with the stamps of records only.
 
-use super::members::{Members, head_of};
+use super::members::{Members, One, head_of};
 use super::position::{self, Position};
 use super::timers::Timers;
 use super::{Bridge, Stage, outputs};
 use crate::log::{Kind, Log, LogError, Place, Record, StateChange};
+use crate::observe::Standing;
 use crate::source::landing::{self, Note, Told};
 use footbridge_core::audience::Evidence;
 use footbridge_core::consent::OnStale;
@@ -23,6 +24,8 @@ pub struct Shard {
     /// The next offset to be read.
     next: u64,
     members: Members,
+    /// Members with any state.
+    known: u64,
     timers: Timers,
     /// Members with an open group: the next tick ends it.
     open: BTreeSet<Person>,
@@ -49,6 +52,8 @@ pub struct Shard {
 const BROADCAST: u8 = b'b';
 const REFERRING: u8 = b'r';
 const HOLD: u8 = b'h';
+/// Timers of a partition that are counted after each commit: beyond that there are "many".
+const DUE_COUNTED_MAX: usize = 1000;
 
 fn exits_when_stale(bridge: &Bridge) -> bool {
     bridge.definitions.policy.feed.on_stale == OnStale::ExitNow
@@ -65,6 +70,7 @@ impl Shard {
             place,
             next,
             members: Members::new(place, bridge.settings.members_max),
+            known: 0,
             timers: Timers::default(),
             open: BTreeSet::new(),
             waiting: BTreeSet::new(),
@@ -81,6 +87,7 @@ impl Shard {
             position,
         };
         Members::heads(log, place, &mut |person, head| {
+            shard.known += 1;
             shard.timers.set(person, head.due);
             if head.open {
                 shard.open.insert(person);
@@ -130,6 +137,16 @@ impl Shard {
         self.silent = vec![silent; bridge.definitions.catalogue.audiences.len()];
         let proves = bridge.feeds.iter().filter(|feed| feed.proves).map(|feed| feed.source.name.as_str());
         self.fresh_until = self.position.heard.fresh_until(proves, bridge.definitions.policy.feed.stale_after);
+    }
+
+    pub fn standing(&self) -> Standing {
+        Standing {
+            members: self.known,
+            in_memory: self.members.in_memory() as u64,
+            due: (self.timers.due(DUE_COUNTED_MAX) + self.reviews.len()) as u64,
+            looks: self.members.looks,
+            loads: self.members.loads,
+        }
     }
 
     pub fn holds(&self) -> bool {
@@ -320,6 +337,9 @@ impl Shard {
     ) -> Result<(), LogError> {
         self.moved = true;
         let one = self.members.change(log, person)?;
+        // The short question first: most are known.
+        let is_known = |one: &One| !one.versions.is_empty() || !one.member.is_empty(&one.versions);
+        let was_known = is_known(one);
         let mut came = None;
         if let Input::Put(put) = &input {
             came = Some((put.key, one.versions.of(put.key), put.version, put.content.consent.is_some()));
@@ -335,6 +355,7 @@ impl Shard {
         let setting =
             Setting { definitions: &bridge.definitions, keys: &bridge.keys, member_keys: &bridge.member_keys, broadcast: &self.broadcast };
         let done = step(&setting, person, &mut one.member, &mut one.versions, &moment, input);
+        self.known = self.known + u64::from(is_known(one)) - u64::from(was_known);
         // What lost to a newer version leaves landing; a late Consent stays, for it may have closed the gate.
         let loser = match came {
             Some((key, Some(before), version, _)) if before < version => Some((key, before)),
