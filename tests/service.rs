@@ -482,3 +482,47 @@ fn stopped_for_a_while_it_goes_on_where_it_was() {
     assert_eq!(bridge.told(), ["entered", "entered"]);
     assert_eq!(bridge.ready(), Ok(()));
 }
+
+/// Free bytes where the data lies.
+#[cfg(target_os = "linux")]
+fn free(home: &Home) -> u64 {
+    let space = rustix::fs::statvfs(home.0.path()).expect("a file system");
+    space.f_bavail * space.f_frsize
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_full_disk_is_told_takes_nothing_and_is_over_once_there_is_room() {
+    let home = Home::new("");
+    // Others write to the same disk: a margin that they do not use up meanwhile.
+    let margin = (free(&home) / 4).min(4 << 30);
+    let reserve = free(&home) - margin;
+    home.lay("footbridge.yaml", format!("landing: {{ reserve: {reserve}B }}\nsources: {{ push: {{ baseline: start }}, drop: {{ kind: watch, folder: in, every: 1s, baseline: start }} }}\n"));
+    let bridge = home.start();
+    bridge.push("push", &patient("ann", "1950-01-01"));
+    assert_eq!((bridge.told().len(), bridge.ready()), (1, Ok(())));
+    let filler = std::fs::File::create(home.path("filler")).expect("a file");
+    if rustix::fs::fallocate(&filler, rustix::fs::FallocateFlags::empty(), 0, 2 * margin).is_err() {
+        eprintln!("this file system cannot be filled at once: nothing more was tested");
+        return;
+    }
+    let body = patient("bea", "1950-01-01");
+    let mut socket = TcpStream::connect(&bridge.address).expect("it listens");
+    let head = "POST /fhir HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-type: application/fhir+json\r\n";
+    write!(socket, "{head}content-length: {}\r\n\r\n{body}", body.len()).expect("it reads");
+    let mut answer = String::new();
+    socket.read_to_string(&mut answer).expect("an answer");
+    assert!(answer.starts_with("HTTP/1.1 503") && answer.to_ascii_lowercase().contains("retry-after: 5"), "{answer}");
+    let why = bridge.ready().expect_err("it is not ready");
+    assert!(why.contains("landing takes nothing") && why.contains("free space"), "{why}");
+    // A file waits in its folder.
+    home.lay("in/later.ndjson", patient("cleo", "1950-01-01"));
+    until("the folder waits, too", || bridge.ready().is_err_and(|why| why.contains("source `drop`")));
+    assert_eq!(bridge.told().len(), 1);
+    std::fs::remove_file(home.path("filler")).expect("it is there");
+    drop(filler);
+    until("it takes again", || bridge.client().post("/fhir", "application/fhir+json", body.as_bytes()).is_ok());
+    until("the file was taken, too", || home.path("in/done/later.ndjson").exists());
+    assert_eq!(bridge.told(), ["entered", "entered", "entered"]);
+    assert_eq!(bridge.ready(), Ok(()));
+}

@@ -191,11 +191,12 @@ impl Instance {
         Ok(self.log.is_worked_off()? && !self.busy.iter().any(|busy| busy.load(Ordering::Acquire)))
     }
 
-    /// Why workers or sources stand still, if any does.
+    /// Why landing, workers or sources stand still, if any does.
     pub fn troubles(&self) -> Vec<String> {
         let workers: Vec<String> = self.standing.lock().unwrap_or_else(PoisonError::into_inner).iter().flatten().cloned().collect();
         let sources = self.sources.lock().unwrap_or_else(PoisonError::into_inner);
-        workers.into_iter().chain(sources.iter().map(|(name, what)| format!("source `{name}`: {what}"))).collect()
+        let landing = self.log.takes().err().map(|error| format!("landing takes nothing: {error}"));
+        landing.into_iter().chain(workers).chain(sources.iter().map(|(name, what)| format!("source `{name}`: {what}"))).collect()
     }
 
     /// A source that reads files says why it does not go on; `None`: it does.
