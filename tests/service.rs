@@ -369,6 +369,13 @@ fn the_metrics_tell_what_the_pipeline_did_and_nothing_of_a_patient() {
         assert!(metrics.lines().any(|told| told.starts_with(name)), "{name}\n{metrics}");
     }
     assert!(!metrics.contains("secret"), "{metrics}");
+    // After a restart it knows them before anything comes.
+    bridge.kill();
+    let bridge = home.start();
+    until("what stands is told again", || {
+        let metrics = String::from_utf8(bridge.client().get("/metrics").expect("metrics").body).expect("UTF-8");
+        metrics.lines().any(|told| told == "footbridge_members 2")
+    });
     // Each has a line in the page that explains them.
     let page = std::fs::read_to_string(std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/metrics.md")).expect("the page");
     for name in metrics.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next()) {

@@ -191,7 +191,12 @@ impl<L: Log> Worker<L> {
             shard.tick(clock, &mut stage);
         }
         self.busy.store(busy, Ordering::Release);
-        self.commit(stage, batch.records.len())
+        self.commit(stage, batch.records.len())?;
+        if !batch.assigned.is_empty() {
+            // What was restored stands before anything is committed.
+            self.tell();
+        }
+        Ok(())
     }
 
     fn commit(&mut self, mut stage: Stage, records: usize) -> Result<(), Halt> {
