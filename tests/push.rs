@@ -233,12 +233,19 @@ fn without_the_token_nothing_is_taken_or_told() {
 }
 
 #[test]
-fn beyond_loopback_it_does_not_start_without_a_token() {
+fn beyond_loopback_it_does_not_start_without_a_token_and_tls() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     runtime.block_on(async {
         let listener = tokio::net::TcpListener::bind("0.0.0.0:0").await.expect("a port");
         let refused = push::serve(listener, axum::Router::new(), Arc::default(), std::future::ready(())).await;
         assert!(refused.expect_err("refused").to_string().contains("set a token"));
+        let with_token = PushSettings { token: Some(Token::new("a token for a test")), ..PushSettings::default() };
+        for (behind_proxy, starts) in [(false, false), (true, true)] {
+            let listener = tokio::net::TcpListener::bind("0.0.0.0:0").await.expect("a port");
+            let settings = Arc::new(PushSettings { behind_proxy, ..with_token.clone() });
+            let done = push::serve(listener, axum::Router::new(), settings, std::future::ready(())).await;
+            assert_eq!(done.is_ok(), starts, "{done:?}");
+        }
     });
 }
 

@@ -106,12 +106,12 @@ impl Quarantined {
 }
 
 /// A source could not read what it received: it is on its way to quarantine.
-pub struct Unread<'a> {
+pub struct RecordUnreadable<'a> {
     pub source: &'a str,
     pub reason: Quarantined,
 }
 
-impl Unread<'_> {
+impl RecordUnreadable<'_> {
     pub fn emit(self) {
         static COUNT: Metric =
             Metric { name: "footbridge_unreadable_total", help: "Records that a source could not read.", labels: &["source", "reason"] };

@@ -6,7 +6,7 @@
 use super::file::Blocks;
 use super::intake::{Intake, Source};
 use crate::log::{Entry, LogError};
-use crate::observe::{EntriesLanded, Quarantined, Unread};
+use crate::observe::{EntriesLanded, Quarantined, RecordUnreadable};
 
 /// Records that are appended together.
 const PART: usize = 500;
@@ -61,7 +61,7 @@ pub fn gather(
                     gathered.resources += received.resources;
                     gathered.quarantined += received.refused.len() as u64;
                     for (_, why) in &received.refused {
-                        Unread { source: &source.name, reason: Quarantined::of(why) }.emit();
+                        RecordUnreadable { source: &source.name, reason: Quarantined::of(why) }.emit();
                         noted(Noted { file: record.file, line: record.line, why: why.to_string(), quarantined: true });
                     }
                     entries.extend(received.entries);

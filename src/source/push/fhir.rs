@@ -6,7 +6,7 @@
 use super::answer::{Issue, Outcome, Refusal, fhir, outcome};
 use super::body::{Form, Reader, form};
 use super::{Push, Pushed};
-use crate::observe::{Quarantined, Unread};
+use crate::observe::{Quarantined, RecordUnreadable};
 use crate::source::intake::{Received, Source};
 use axum::body::Body;
 use axum::extract::{Path, State};
@@ -44,7 +44,7 @@ async fn whole(push: &Arc<Push>, source: Source, headers: &HeaderMap, body: Body
     let received = read(push, &source, bytes).await?;
     let Received { entries, resources, unread, refused, bundle, .. } = received;
     push.land(&source.name, entries).await?;
-    refused.iter().for_each(|(_, why)| Unread { source: &source.name, reason: Quarantined::of(why) }.emit());
+    refused.iter().for_each(|(_, why)| RecordUnreadable { source: &source.name, reason: Quarantined::of(why) }.emit());
     if let Some((kind @ (BundleKind::Transaction | BundleKind::Batch), count)) = bundle {
         return Ok(response_bundle(kind, count, &refused));
     }
@@ -203,7 +203,7 @@ async fn take(push: &Arc<Push>, source: &Source, bytes: Vec<u8>, tally: &mut Tal
     tally.unread += unread;
     tally.refused += refused.len();
     for (line, why) in &refused {
-        Unread { source: &source.name, reason: Quarantined::of(why) }.emit();
+        RecordUnreadable { source: &source.name, reason: Quarantined::of(why) }.emit();
         if tally.issues.len() < LISTED_MAX {
             tally.issues.push(Issue::unreadable(why).at(Some(format!("line {line}"))));
         }
@@ -238,7 +238,7 @@ async fn put(push: &Arc<Push>, source: Source, kind: &str, id: &str, headers: &H
     let received = read(push, &source, bytes).await?;
     push.land(&source.name, received.entries).await?;
     for (_, why) in &received.refused {
-        Unread { source: &source.name, reason: Quarantined::of(why) }.emit();
+        RecordUnreadable { source: &source.name, reason: Quarantined::of(why) }.emit();
     }
     if received.refused.is_empty() {
         return Ok(StatusCode::OK.into_response());
