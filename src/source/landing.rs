@@ -73,6 +73,7 @@ impl Note {
                 version: or_stamp(version),
                 stamp,
                 persons: smallvec::SmallVec::new(),
+                asks: None,
             }),
             Note::Unclear { resource, version, kind } => {
                 Ownership::Unclear(Unclear { key: resource, version: or_stamp(version), kind: kind.into(), more: false })
@@ -89,6 +90,8 @@ pub enum Told {
     Message(Box<Message>),
     Preference(Preference),
     Erase,
+    /// The owners have nothing more to say of this resource.
+    Confirmed(ResourceKey),
 }
 
 impl Told {
@@ -99,6 +102,7 @@ impl Told {
             Input::Message(message) => Some(Told::Message(message)),
             Input::Preference(preference) => Some(Told::Preference(preference)),
             Input::Erase => Some(Told::Erase),
+            Input::Confirmed(key) => Some(Told::Confirmed(key)),
             // A resource travels as its own bytes; the others are no records of a person.
             Input::Put(_) | Input::Adopt(_) | Input::Review | Input::Tick => None,
         }
@@ -111,13 +115,14 @@ impl Told {
             Told::Message(message) => Input::Message(message),
             Told::Preference(preference) => Input::Preference(preference),
             Told::Erase => Input::Erase,
+            Told::Confirmed(key) => Input::Confirmed(key),
         }
     }
 
     const fn kind(&self) -> Kind {
         match self {
             Told::Delete(_) | Told::Unclear(_) => Kind::Delete,
-            Told::Message(_) => Kind::Message,
+            Told::Message(_) | Told::Confirmed(_) => Kind::Message,
             Told::Preference(_) => Kind::Preference,
             Told::Erase => Kind::Erase,
         }
@@ -195,6 +200,7 @@ pub fn told(place: Place, person: Person, told: &Told, number: u64, source: &str
     let resource = match told {
         Told::Delete(delete) => delete.key,
         Told::Unclear(unclear) => unclear.key,
+        Told::Confirmed(key) => *key,
         Told::Message(_) | Told::Preference(_) | Told::Erase => ResourceKey::from_u64(number),
     };
     let mut key = resource_key(person, resource, Some(Version(number.cast_signed())));

@@ -18,6 +18,8 @@ pub enum Input {
     Delete(Delete),
     Unclear(Unclear),
     Preference(Preference),
+    /// The owners have said all that they know of a resource that was asked about.
+    Confirmed(ResourceKey),
     /// From another member, by way of its partition.
     Message(Box<Message>),
     /// Forget the person and tell every recipient.
@@ -37,7 +39,13 @@ impl Input {
             Input::Put(put) => Input::Put(Box::new(Put { more, ..*put })),
             Input::Delete(delete) => Input::Delete(Delete { more, ..delete }),
             Input::Unclear(unclear) => Input::Unclear(Unclear { more, ..unclear }),
-            other @ (Input::Preference(_) | Input::Message(_) | Input::Erase | Input::Adopt(_) | Input::Review | Input::Tick) => other,
+            other @ (Input::Preference(_)
+            | Input::Confirmed(_)
+            | Input::Message(_)
+            | Input::Erase
+            | Input::Adopt(_)
+            | Input::Review
+            | Input::Tick) => other,
         }
     }
 }

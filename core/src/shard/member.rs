@@ -30,6 +30,8 @@ pub struct Member {
     /// Consents of which a version came late that would have restricted more than the one on file, with that one's
     /// version: closed until a newer one of the same consent comes.
     pub stale_restrictions: Vec<(ResourceKey, Version)>,
+    /// Resources that came late and that the owners have not spoken about yet: nothing enters or updates until they have.
+    pub unconfirmed: Vec<ResourceKey>,
     /// A group is open: its end, or the next tick, compares.
     pub open_group: bool,
     /// Only within the step that erases.
@@ -145,6 +147,11 @@ impl Member {
         let met = |old: &Person| self.merge.received.iter().any(|(from, _, parts)| from == old && !parts.through.is_empty());
         let incomplete = self.merge.received.iter().any(|(_, _, parts)| parts.awaits);
         incomplete || self.merge.replaces.iter().any(|old| !met(old))
+    }
+
+    /// Something is on its way that may yet close what seems open: only exits are told.
+    pub fn awaits(&self) -> bool {
+        self.awaits_hand_over() || !self.unconfirmed.is_empty()
     }
 
     pub fn is_empty(&self, versions: &Versions) -> bool {

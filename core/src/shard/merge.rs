@@ -70,7 +70,8 @@ impl Member {
             suppressions: self.suppressions.clone(),
             alive: self.patient.as_ref().map(|patient| patient.alive.clone()),
             stale_restriction: !self.stale_restrictions.is_empty(),
-            awaits: self.awaits_hand_over(),
+            // What came round in a circle was not taken in.
+            awaits: self.awaits() || self.merge.received.iter().any(|(_, _, parts)| parts.is_cycle(me)),
             through: vec![me],
         };
         for (_, _, received) in &self.merge.received {

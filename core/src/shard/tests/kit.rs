@@ -186,7 +186,7 @@ impl<'w> Rig<'w> {
         match self.world.read(text, now).unwrap_or_else(|why| panic!("{why}: {text}")) {
             Reading::Unread => panic!("nothing reads {text}"),
             Reading::Nobody { key, version, .. } => {
-                self.hear(now, Ownership::Claim(Claim { resource: key, version, stamp: now, persons: SmallVec::new() }), more);
+                self.hear(now, Ownership::Claim(Claim { resource: key, version, stamp: now, persons: SmallVec::new(), asks: None }), more);
                 false
             }
             Reading::Unclear { unclear, .. } => {
