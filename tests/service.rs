@@ -221,9 +221,10 @@ fn of_a_folder_what_cannot_be_read_is_named_and_the_rest_is_taken() {
     assert!(bridge.ready().is_err_and(|why| why.contains("`drop`")));
     bridge.settle();
     assert_eq!(bridge.status()["quarantined"].as_u64(), Some(1));
-    // The file comes again, whole: its place among the failed is cleared, and the pass is complete.
-    std::fs::remove_file(home.path("in/failed/cut.ndjson.gz")).expect("it is there");
+    // The file comes again, whole; once its place among the failed is cleared the pass is complete.
     home.lay("in/cut.ndjson.gz", &packed);
+    until("it was read again", || home.path("in/done/cut.ndjson.gz").exists());
+    std::fs::remove_file(home.path("in/failed/cut.ndjson.gz")).expect("it is there");
     until("the pass is complete", || bridge.ready().is_ok());
     assert_eq!(bridge.told(), ["entered", "entered"]);
 }
