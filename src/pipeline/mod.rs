@@ -4,6 +4,7 @@
 //! Never here: what a record means for a person (the core's), or how a log keeps what it is given.
 
 mod feeding;
+mod holders;
 mod instance;
 mod members;
 mod outputs;

@@ -3,6 +3,7 @@
 //! In: landing records, the end of the log, slices of time to work in. Out: what is staged for the next commit.
 //! Never here: a clock of its own; `now` moves with the stamps of records only.
 
+use super::holders::Holders;
 use super::members::{Members, One, head_of};
 use super::position::{self, Position};
 use super::timers::Timers;
@@ -14,7 +15,9 @@ use footbridge_core::audience::Evidence;
 use footbridge_core::consent::OnStale;
 use footbridge_core::fhir::{self, BundleLinks, Unreadable};
 use footbridge_core::key::{Person, ResourceKey, Spread};
-use footbridge_core::shard::{Baseline, Broadcast, Input, Moment, Origin, Ownership, Reading, Setting, Shared, Watermark, step};
+use footbridge_core::shard::{
+    Baseline, Broadcast, Input, Moment, OptOut, OptOuts, Origin, Ownership, Reading, Setting, Shared, Watermark, step,
+};
 use footbridge_core::time::Instant;
 use std::collections::{BTreeSet, HashMap};
 
@@ -38,6 +41,7 @@ pub struct Shard {
     broadcast: Broadcast,
     /// Who refers to a broadcast resource.
     referring: HashMap<ResourceKey, BTreeSet<Person>, Spread>,
+    holders: Holders,
     state: Vec<StateChange>,
     /// By audience.
     silent: Vec<bool>,
@@ -54,6 +58,7 @@ const REFERRING: u8 = b'r';
 const HOLD: u8 = b'h';
 /// Timers of a partition that are counted after each commit: beyond that there are "many".
 const DUE_COUNTED_MAX: usize = 1000;
+const OPT_OUTS: u8 = b'o';
 
 fn exits_when_stale(bridge: &Bridge) -> bool {
     bridge.definitions.policy.feed.on_stale == OnStale::ExitNow
@@ -78,6 +83,7 @@ impl Shard {
             reviews: BTreeSet::new(),
             broadcast: Broadcast::default(),
             referring: HashMap::default(),
+            holders: Holders::new(place),
             state: Vec::new(),
             silent: Vec::new(),
             fresh_until: Instant::END,
@@ -105,6 +111,13 @@ impl Shard {
             let key = key.get(1..9).and_then(|bytes| bytes.try_into().ok()).map(u64::from_be_bytes);
             match (key, postcard::from_bytes::<Shared>(value)) {
                 (Some(key), Ok(shared)) => shard.broadcast.restore(ResourceKey::from_u64(key), shared),
+                _ => broken = true,
+            }
+        })?;
+        log.scan(place, &[OPT_OUTS], &mut |key, value| {
+            let bucket = key.get(1..9).and_then(|bytes| bytes.try_into().ok()).map(u64::from_be_bytes);
+            match (bucket, postcard::from_bytes::<Vec<OptOut>>(value)) {
+                (Some(bucket), Ok(list)) => shard.broadcast.opt_outs.restore(bucket, list),
                 _ => broken = true,
             }
         })?;
@@ -200,6 +213,7 @@ impl Shard {
                 };
                 self.tell(bridge, log, person, told.input(record.more), stage)?;
             }
+            Kind::ContactPreference => self.contact(bridge, log, record, stage)?,
             Kind::Claim => self.shared_deleted(bridge, log, record, stage)?,
             Kind::Baseline => {
                 self.position.heard.baseline(Baseline { source: record.source().to_owned() });
@@ -267,10 +281,7 @@ impl Shard {
                 if let Some(why) = unreadable.filter(|_| self.place.partition == 0) {
                     outputs::quarantined(record, &why, &mut stage.outputs);
                 }
-                if self.broadcast.put(key, shared) {
-                    self.share(bridge, log, key, stage)?;
-                }
-                Ok(())
+                self.share(bridge, log, key, stage, |broadcast| broadcast.put(key, shared))
             }
             Ok(Reading::About { put, unreadable, .. }) => {
                 if let Some(why) = unreadable {
@@ -293,24 +304,59 @@ impl Shard {
             Ownership::Delete { version, .. } => version,
             _ => version,
         };
-        if !self.broadcast.knows(resource) {
-            self.broadcast.bury(resource, ordered.unwrap_or(fhir::Version(record.stamp.micros())), record.stamp);
-        } else if !self.broadcast.delete(resource, ordered, record.stamp) {
-            return Ok(());
-        }
-        self.share(bridge, log, resource, stage)
+        self.share(bridge, log, resource, stage, |broadcast| {
+            if broadcast.knows(resource) {
+                return broadcast.delete(resource, ordered, record.stamp);
+            }
+            broadcast.bury(resource, ordered.unwrap_or(fhir::Version(record.stamp.micros())), record.stamp);
+            true
+        })
     }
 
-    /// Keeps what became of a broadcast resource; those who refer to it look again.
-    fn share(&mut self, bridge: &Bridge, log: &impl Log, key: ResourceKey, stage: &mut Stage) -> Result<(), LogError> {
+    /// Keeps what `change` makes of a broadcast resource; those who refer to it look again, if it says so.
+    fn share(
+        &mut self,
+        bridge: &Bridge,
+        log: &impl Log,
+        key: ResourceKey,
+        stage: &mut Stage,
+        change: impl FnOnce(&mut Broadcast) -> bool,
+    ) -> Result<(), LogError> {
+        let referring: Vec<Person> = self.referring.get(&key).into_iter().flatten().copied().collect();
+        // What is due as of an earlier instant is decided by what was known then.
+        referring.iter().try_for_each(|person| self.catch_up(bridge, log, *person, stage))?;
+        if !change(&mut self.broadcast) {
+            return Ok(());
+        }
         let value = self.broadcast.get(key).map(|shared| postcard::to_stdvec(shared).expect("plain data"));
         self.state.push((self.place, [&[BROADCAST][..], &key.as_u64().to_be_bytes()].concat(), value));
-        let referring: Vec<Person> = self.referring.get(&key).into_iter().flatten().copied().collect();
         referring.into_iter().try_for_each(|person| self.tell(bridge, log, person, Input::Review, stage))
+    }
+
+    /// A report of a number or an address; those who have it look again.
+    fn contact(&mut self, bridge: &Bridge, log: &impl Log, record: &Record, stage: &mut Stage) -> Result<(), LogError> {
+        let Ok(report) = landing::contact_preference_of(record) else { return Err(self.damaged(record)) };
+        let persons = self.holders.of(log, &OptOuts::buckets_of(&report.contact))?;
+        // What is due as of an earlier instant is decided by what was known then.
+        persons.iter().try_for_each(|person| self.catch_up(bridge, log, *person, stage))?;
+        if !self.broadcast.opt_outs.hear(&report, self.position.now) {
+            return Ok(());
+        }
+        let bucket = report.contact.bucket();
+        let list = self.broadcast.opt_outs.bucket(bucket);
+        let value = (!list.is_empty()).then(|| postcard::to_stdvec(list).expect("plain data"));
+        self.state.push((self.place, [&[OPT_OUTS][..], &bucket.to_be_bytes()].concat(), value));
+        persons.into_iter().try_for_each(|person| self.tell(bridge, log, person, Input::Review, stage))
     }
 
     /// One input to one member, now; what time has done before comes first.
     fn tell(&mut self, bridge: &Bridge, log: &impl Log, person: Person, input: Input, stage: &mut Stage) -> Result<(), LogError> {
+        self.catch_up(bridge, log, person, stage)?;
+        self.step(bridge, log, person, self.position.now, input, stage)
+    }
+
+    /// What is due to one member as of an instant before now.
+    fn catch_up(&mut self, bridge: &Bridge, log: &impl Log, person: Person, stage: &mut Stage) -> Result<(), LogError> {
         let now = self.position.now;
         let missed = self.timers.missed(person, now);
         let review = self.reviews.remove(&person).then(|| self.reviewed_at());
@@ -323,7 +369,7 @@ impl Shard {
         if let Some(at) = review.filter(|at| missed.is_none_or(|missed| *at >= missed)) {
             self.step(bridge, log, person, at, Input::Review, stage)?;
         }
-        self.step(bridge, log, person, now, input, stage)
+        Ok(())
     }
 
     fn step(
@@ -354,8 +400,12 @@ impl Shard {
         let moment = Moment { now, hold: self.position.hold_from.is_some(), silent: &self.silent, fresh_until: self.fresh_until };
         let setting =
             Setting { definitions: &bridge.definitions, keys: &bridge.keys, member_keys: &bridge.member_keys, broadcast: &self.broadcast };
+        let before = input.may_move_contacts().then(|| one.member.buckets());
         let done = step(&setting, person, &mut one.member, &mut one.versions, &moment, input);
         self.known = self.known + u64::from(is_known(one)) - u64::from(was_known);
+        if let Some(before) = before {
+            self.holders.moved(person, &before, &one.member.buckets());
+        }
         // What lost to a newer version leaves landing; a late Consent stays, for it may have closed the gate.
         let loser = match came {
             Some((key, Some(before), version, _)) if before < version => Some((key, before)),
@@ -461,6 +511,7 @@ impl Shard {
             return None;
         }
         self.members.stage(&mut stage.state);
+        self.holders.stage(&mut stage.state);
         stage.state.append(&mut self.state);
         self.position.reached = self.timers.reached();
         if self.reviews.is_empty() {
@@ -472,5 +523,6 @@ impl Shard {
 
     pub fn committed(&mut self) {
         self.members.committed();
+        self.holders.committed();
     }
 }

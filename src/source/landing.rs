@@ -6,7 +6,7 @@
 use crate::log::{Entry, Headers, Kind, Place, Record};
 use footbridge_core::fhir::Version;
 use footbridge_core::key::{self, Person, ResourceKey};
-use footbridge_core::shard::{Input, Message, Ownership, Preference, Unclear};
+use footbridge_core::shard::{ContactPreference, Input, Message, Ownership, Preference, Unclear};
 use footbridge_core::time::Instant;
 use serde::{Deserialize, Serialize};
 
@@ -209,6 +209,14 @@ pub fn told(place: Place, person: Person, told: &Told, number: u64, source: &str
     Entry { place, key, headers: headers(told.kind(), "", None, false, source), value: encode(told) }
 }
 
+/// To every partition. `number` is one of the recipient and channel: with the contact's hash the newest report stands.
+pub fn contact_preference(place: Place, report: &ContactPreference, number: u64, source: &str) -> Entry {
+    let contact = ResourceKey::from_u64(report.contact.whole().unwrap_or(0));
+    let mut key = resource_key(NOBODY, contact, Some(Version(number.cast_signed())));
+    key.push(Kind::ContactPreference as u8);
+    Entry { place, key, headers: headers(Kind::ContactPreference, "", None, false, source), value: encode(report) }
+}
+
 /// To the owners. The key begins with the resource; `number` keeps claims apart until they are worked off.
 pub fn note(place: Place, resource: ResourceKey, note: &Note, number: u64, source: &str) -> Entry {
     let mut key = Vec::with_capacity(16);
@@ -256,6 +264,12 @@ pub fn retried(place: Place, quarantined: &[u8]) -> Entry {
 
 pub fn told_of(record: &Record) -> Result<Told, Damaged> {
     postcard::from_bytes(record.value()).map_err(|_| Damaged)
+}
+
+pub fn contact_preference_of(record: &Record) -> Result<ContactPreference, Damaged> {
+    let report: ContactPreference = postcard::from_bytes(record.value()).map_err(|_| Damaged)?;
+    // It would suppress everyone.
+    if report.contact.is_unknown() { Err(Damaged) } else { Ok(report) }
 }
 
 pub fn note_of(record: &Record) -> Result<Note, Damaged> {

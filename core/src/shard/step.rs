@@ -408,10 +408,10 @@ fn apply_unclear(
 }
 
 fn apply_preference(member: &mut Member, now: Instant, preference: Preference) {
-    let Preference { recipient, channel, opted_out } = preference;
-    match opted_out {
-        true => member.suppress(recipient.as_deref(), channel, now),
-        false => member.suppressions.retain(|s| s.channel != channel || s.recipient.as_deref() != recipient.as_deref()),
+    member.suppressions.retain(|suppression| !preference.is_about(suppression));
+    if preference.opted_out {
+        // Said again it stands against a Consent that came in between (C17).
+        member.suppressions.push(preference.suppression(now));
     }
 }
 

@@ -9,11 +9,12 @@ use crate::fhir::valueset::ValueSets;
 use crate::fhir::{self, json};
 use crate::fhir::{Unreadable, Version};
 use crate::gate::{MemberKey, Release};
-use crate::key::{Keys, Person, ResourceKey};
+use crate::key::{ContactKind, Keys, Person, ResourceKey};
 use crate::problem::{Place, Problem};
 use crate::shard::release::Desk;
 use crate::shard::{
-    Broadcast, Claim, Fact, Input, Member, Message, Moment, Origin, Owner, Ownership, Preference, Reading, Setting, Versions, step,
+    Broadcast, Claim, ContactPreference, Fact, Input, Member, Message, Moment, Origin, Owner, Ownership, Preference, Reading, Setting,
+    Versions, step,
 };
 use crate::time::{Instant, Zone};
 use smallvec::SmallVec;
@@ -239,6 +240,14 @@ impl<'w> Rig<'w> {
         self.input(self.world.person(name), now, Input::Preference(Preference { recipient: None, channel, opted_out }));
     }
 
+    /// A report of a contact; this room has no index and looks at everybody.
+    pub fn contact(&mut self, now: Instant, recipient: Option<&str>, channel: Channel, contact: &str, opted_out: bool) {
+        self.now = self.now.max(now);
+        if self.broadcast.opt_outs.hear(&report(self.world, recipient, channel, contact, opted_out), self.now) {
+            self.review();
+        }
+    }
+
     pub fn review(&mut self) {
         for person in self.members.keys().copied().collect::<Vec<_>>() {
             self.input(person, self.now, Input::Review);
@@ -340,6 +349,15 @@ impl<'w> Rig<'w> {
     pub fn events(&mut self) -> Vec<String> {
         std::mem::take(&mut self.lines).into_iter().map(|line| line.json).collect()
     }
+}
+
+pub fn report(world: &World, recipient: Option<&str>, channel: Channel, contact: &str, opted_out: bool) -> ContactPreference {
+    let kind = match channel {
+        Channel::Email => ContactKind::Email,
+        Channel::Sms => ContactKind::Phone,
+    };
+    let contact = world.keys.contact(kind, contact).expect("a contact");
+    ContactPreference { contact, preference: Preference { recipient: recipient.map(str::to_owned), channel, opted_out } }
 }
 
 pub fn setting<'a>(world: &'a World, broadcast: &'a Broadcast) -> Setting<'a> {
