@@ -10,7 +10,7 @@ mod memory;
 use footbridge::config::data::DataFolder;
 use footbridge::config::mappings;
 use footbridge::log::{Landing, OutTopic};
-use footbridge::pipeline::{Instance, Options, Settings};
+use footbridge::pipeline::{Instance, Options};
 use memory::memory;
 use std::io::Write;
 use std::path::Path;
@@ -58,7 +58,7 @@ fn main() {
     let before = memory("VmRSS:");
     let data = DataFolder::open(&folder.join("data")).expect("a data folder");
     let workers = std::env::var("WORKERS").ok().and_then(|n| n.parse().ok()).unwrap_or(1);
-    let options = Options { partitions: 48, workers, settings: Settings::default(), log: Default::default() };
+    let options = Options { workers, ..Options::default() };
     // The data ends in 2020: the bridge runs as if it were then.
     let (began, from) = (Instant::now(), footbridge_core::time::Instant::parse("2019-01-01T00:00:00Z").expect("an instant"));
     let clock: footbridge::log::Clock = Arc::new(move || from.plus(footbridge_core::time::Span(began.elapsed().as_micros() as i64)));

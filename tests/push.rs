@@ -234,12 +234,19 @@ fn without_the_token_nothing_is_taken_or_told() {
 }
 
 #[test]
-fn beyond_loopback_it_does_not_start_without_a_token() {
+fn beyond_loopback_it_does_not_start_without_a_token_and_tls() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     runtime.block_on(async {
         let listener = tokio::net::TcpListener::bind("0.0.0.0:0").await.expect("a port");
         let refused = push::serve(listener, axum::Router::new(), Arc::default(), std::future::ready(())).await;
         assert!(refused.expect_err("refused").to_string().contains("set a token"));
+        let with_token = PushSettings { token: Some(Token::new("a token for a test")), ..PushSettings::default() };
+        for (behind_proxy, starts) in [(false, false), (true, true)] {
+            let listener = tokio::net::TcpListener::bind("0.0.0.0:0").await.expect("a port");
+            let settings = Arc::new(PushSettings { behind_proxy, ..with_token.clone() });
+            let done = push::serve(listener, axum::Router::new(), settings, std::future::ready(())).await;
+            assert_eq!(done.is_ok(), starts, "{done:?}");
+        }
     });
 }
 
@@ -253,7 +260,7 @@ fn of_a_stream_the_broken_line_is_named_and_the_rest_is_taken() {
     assert!(answer.body.contains(r#""expression":["line 3"]"#), "{}", answer.body);
     assert_eq!(bridge.taken(), 4);
     let metrics = bridge.ask("GET /metrics", "", b"");
-    assert!(metrics.body.contains("footbridge_quarantined_total{source=\"push\",reason=\"form\"}"), "{}", metrics.body);
+    assert!(metrics.body.contains("footbridge_unreadable_total{source=\"push\",reason=\"form\"}"), "{}", metrics.body);
     assert!(metrics.body.contains("footbridge_http_requests_total{route=\"/fhir\",status=\"200\"}"), "{}", metrics.body);
 }
 

@@ -4,6 +4,7 @@
 //! In: the program's constants, the shipped mappings, what the program prints. Out: a failed test that names the place.
 //! Never here: a schema library; `check` below knows the few keywords that these schemas use.
 
+use footbridge::config::bridge::keys::{KEYS, Key, Shape};
 use footbridge::config::yaml;
 use footbridge_core::audience::{self, Channel, story};
 use footbridge_core::consent;
@@ -263,6 +264,32 @@ fn stories() -> Value {
     whole("mappings/audiences/NAME.test.yaml", &list_of(&object(&parts, &["story", "people", "then"])), &[])
 }
 
+/// Any value may come from the environment.
+fn or_variable(schema: &Value) -> Value {
+    json!({ "anyOf": [schema, { "type": "string", "pattern": r"\$\{.+\}" }] })
+}
+
+fn configuration_keys(keys: &[Key]) -> Value {
+    let properties: Vec<(&str, Value)> = keys.iter().map(|key| (key.name, configuration_key(key))).collect();
+    object(&properties, &[])
+}
+
+fn configuration_key(key: &Key) -> Value {
+    match &key.shape {
+        Shape::Text | Shape::Path | Shape::Address | Shape::Span | Shape::Bytes => text(key.about),
+        Shape::Paths => list_of(&text("a path")),
+        Shape::Count { least, .. } => or_variable(&number(*least)),
+        Shape::OneOf(names) => or_variable(&one_of(names)),
+        Shape::Map(keys) => configuration_keys(keys),
+        Shape::NoneOr(keys) => json!({ "anyOf": [{ "const": "none" }, configuration_keys(keys)] }),
+        Shape::Named(keys) => map_of(&configuration_keys(keys)),
+    }
+}
+
+fn configuration() -> Value {
+    whole("footbridge.yaml", &configuration_keys(KEYS), &[])
+}
+
 fn problem() -> Value {
     let parts = [
         ("severity", one_of(&["error", "warning"])),
@@ -309,8 +336,9 @@ fn pretty(value: &Value, indent: usize, out: &mut String) {
     }
 }
 
-fn all() -> [(&'static str, Value); 6] {
+fn all() -> [(&'static str, Value); 7] {
     [
+        ("footbridge", configuration()),
         ("event", event()),
         ("audience", audience()),
         ("policy", policy()),
@@ -461,6 +489,8 @@ fn the_shipped_mappings_fit_their_schemas() {
     assert!(count >= 16, "{count}");
     let text = std::fs::read_to_string(folder("mappings/policy.yaml")).expect("a text");
     fits(&policy, &of_yaml(&document(&text))).expect("the policy fits");
+    let text = std::fs::read_to_string(folder("examples/footbridge.yaml")).expect("a text");
+    fits(&configuration(), &of_yaml(&document(&text))).expect("the example fits");
 }
 
 #[test]

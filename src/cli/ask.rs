@@ -4,7 +4,7 @@
 
 use super::Exit;
 use crate::console::client::{Answer, Client};
-use anyhow::Context;
+use anyhow::{Context, bail};
 use clap::{Args, Subcommand};
 use sonic_rs::{JsonContainerTrait, JsonValueTrait, Value};
 use std::io::Write;
@@ -12,9 +12,12 @@ use std::path::PathBuf;
 
 #[derive(Args, Debug)]
 pub struct Bridge {
-    /// The bridge's address
-    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8686")]
+    /// The bridge's address: host and port, or https://HOST:PORT
+    #[arg(long, value_name = "ADDRESS", visible_alias = "url", default_value = "127.0.0.1:8686")]
     at: String,
+    /// With https: a PEM file with the authority of the bridge's certificate
+    #[arg(long, value_name = "FILE")]
+    ca: Option<PathBuf>,
     /// A file with the bridge's token, where it asks for one
     #[arg(long, value_name = "FILE")]
     token_file: Option<PathBuf>,
@@ -26,7 +29,16 @@ impl Bridge {
             Some(file) => Some(std::fs::read_to_string(file).with_context(|| file.display().to_string())?.trim().to_owned()),
             None => None,
         };
-        Ok(Client::new(&self.at, token))
+        match &self.ca {
+            Some(file) => {
+                let authority = std::fs::read(file).with_context(|| file.display().to_string())?;
+                Client::trusting(&self.at, token, &authority).with_context(|| file.display().to_string())
+            }
+            None if self.at.starts_with("https://") => {
+                bail!("{}: name the authority of its certificate with --ca FILE; none is built in", self.at)
+            }
+            None => Ok(Client::new(&self.at, token)),
+        }
     }
 }
 
@@ -128,6 +140,14 @@ pub fn status(args: &Status) -> anyhow::Result<Exit> {
             )?,
             false => troubles.iter().try_for_each(|trouble| writeln!(out, "stands still: {trouble}"))?,
         }
+        let listed = |key: &str| -> Vec<String> {
+            let list = status.get(key).and_then(|list| list.as_array());
+            list.into_iter().flatten().filter_map(|one| one.as_str().map(str::to_owned)).collect()
+        };
+        for source in listed("unmarked") {
+            writeln!(out, "nothing enters an audience before the baseline of `{source}`: footbridge baseline {source}")?;
+        }
+        listed("assumed").iter().try_for_each(|assumed| writeln!(out, "assumed: {assumed}"))?;
         for audience in status.get("audiences").and_then(|a| a.as_array()).into_iter().flatten() {
             writeln!(out, "{:>10} events  {:<40} to {}", number(audience, "events"), text(audience, "name"), text(audience, "recipient"))?;
         }
@@ -146,6 +166,17 @@ pub struct Quarantine {
 enum What {
     /// What could not be read, with its position and the reason
     List {
+        #[command(flatten)]
+        bridge: Bridge,
+    },
+    /// Send records into the bridge again, after the mappings, the configuration or the program were mended
+    Retry {
+        /// The position of one, as `list` names it
+        #[arg(required_unless_present = "all")]
+        key: Option<String>,
+        /// Every one that stands there now
+        #[arg(long, conflicts_with = "key")]
+        all: bool,
         #[command(flatten)]
         bridge: Bridge,
     },
@@ -180,12 +211,45 @@ pub fn quarantine(args: &Quarantine) -> anyhow::Result<Exit> {
             })?;
             Ok(if count == 0 { Exit::Ok } else { Exit::Problems })
         }
+        What::Retry { key, bridge, .. } => retry(&bridge.client()?, key.as_deref(), &mut out),
         What::Show { key, bridge } => {
             let path = format!("/quarantine/item?key={}", key.replace('/', "%2F"));
             out.write_all(&bridge.client()?.get(&path)?.body)?;
             Ok(Exit::Ok)
         }
     }
+}
+
+/// Without a key: all that stand there now; what fails again has a new position and is not tried twice.
+fn retry(client: &Client, key: Option<&str>, out: &mut impl Write) -> anyhow::Result<Exit> {
+    let mut keys: Vec<String> = key.map(str::to_owned).into_iter().collect();
+    if key.is_none() {
+        client.each_line("/quarantine", &mut |line| {
+            let line: Value = sonic_rs::from_slice(line).context("the bridge's answer")?;
+            keys.push(text(&line, "key").to_owned());
+            Ok(())
+        })?;
+    }
+    let mut all_well = true;
+    for key in keys {
+        match client.post(&format!("/quarantine/retry?key={}", key.replace('/', "%2F")), "application/json", b"") {
+            Ok(answer) => {
+                let answer: Value = sonic_rs::from_slice(&answer.body).context("the bridge's answer")?;
+                let what = match (number(&answer, "refused"), number(&answer, "unread")) {
+                    (0, 0) => "is on its way again",
+                    (0, _) => "is on its way again; nothing reads some or all of its types",
+                    _ => "cannot be read yet: it gets a new position in quarantine",
+                };
+                all_well &= number(&answer, "refused") == 0;
+                writeln!(out, "{key:<20} {what}")?;
+            }
+            Err(why) => {
+                all_well = false;
+                writeln!(out, "{key:<20} {why:#}")?;
+            }
+        }
+    }
+    Ok(if all_well { Exit::Ok } else { Exit::Problems })
 }
 
 #[derive(Args, Debug)]

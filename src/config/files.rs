@@ -96,7 +96,8 @@ fn directly_under(texts: &[(&str, &str)], under: &str) -> Vec<(String, bool)> {
     names.into_iter().collect()
 }
 
-fn read_bounded(path: &Path, bytes_max: u64) -> Result<String, String> {
+/// A file's text, or what is wrong with it.
+pub(super) fn read_bounded(path: &Path, bytes_max: u64) -> Result<String, String> {
     let failed = |why: std::io::Error| format!("the file cannot be read: {}", why.kind());
     let file = std::fs::File::open(path).map_err(failed)?;
     let mut bytes = Vec::new();

@@ -1,8 +1,9 @@
 //! Configuration: raw text and places become the rooms' own validated types.
 //!
-//! In: a mappings folder. Out: `Mappings`, or every problem with its place and a way out.
+//! In: a mappings folder, `footbridge.yaml`. Out: `Mappings`, `Config`, or every problem with its place and a way out.
 //! Never here: the meaning of a key; the room that owns the type reads it from its `Document`.
 
+pub mod bridge;
 pub mod data;
 pub mod files;
 mod included;

@@ -4,12 +4,15 @@
 //! a line, the offset to go on from in the header `footbridge-next`. Never here: a record's own bytes without being asked for one.
 
 use crate::log::{LogError, OutTopic, Outputs, Stored};
+use crate::observe::RecordRetried;
 use crate::pipeline::Instance;
+use crate::source::intake::Received;
 use axum::Router;
 use axum::extract::{Path, Query, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
+use footbridge_core::time::Instant;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,6 +23,7 @@ pub fn routes(instance: Arc<Instance>) -> Router {
         .route("/audiences/{name}/events", get(events))
         .route("/quarantine", get(quarantine))
         .route("/quarantine/item", get(item))
+        .route("/quarantine/retry", post(retry))
         .route("/readyz", get(ready))
         .with_state(instance)
 }
@@ -30,6 +34,10 @@ struct Status {
     troubles: Vec<String>,
     /// Whether all that landing has was worked off.
     worked_off: bool,
+    /// What nobody proves.
+    assumed: Vec<String>,
+    /// Sources whose baseline is waited for.
+    unmarked: Vec<String>,
     audiences: Vec<Audience>,
     quarantined: u64,
 }
@@ -84,6 +92,8 @@ async fn status(State(instance): State<Arc<Instance>>) -> Response {
         let status = Status {
             troubles: instance.troubles(),
             worked_off: instance.is_worked_off()?,
+            assumed: instance.assumed(),
+            unmarked: instance.unmarked()?.into_iter().map(str::to_owned).collect(),
             audiences,
             quarantined: next(&OutTopic::Quarantine)?,
         };
@@ -104,9 +114,9 @@ async fn ready(State(instance): State<Arc<Instance>>) -> Response {
         struct Ready {
             ready: bool,
             reasons: Vec<String>,
-            assumed: Vec<&'static str>,
+            assumed: Vec<String>,
         }
-        let assumed = vec!["freshness of consents: no source proves it with watermarks"];
+        let assumed = instance.assumed();
         Ok((status, json(&Ready { ready: reasons.is_empty(), reasons, assumed })).into_response())
     })
     .await
@@ -146,6 +156,43 @@ async fn item(State(instance): State<Arc<Instance>>, Query(Key { key }): Query<K
             Some(bytes) => ([(header::CONTENT_TYPE, "application/octet-stream")], bytes).into_response(),
             None => (StatusCode::NOT_FOUND, "nothing in quarantine has this key\n").into_response(),
         })
+    })
+    .await
+}
+
+#[derive(Serialize)]
+struct Retried {
+    resources: u64,
+    /// Of types that nothing reads.
+    unread: u64,
+    /// Still unreadable: in quarantine again, under their new position.
+    refused: usize,
+}
+
+/// Sends one record of quarantine into landing again, after the mappings, the configuration or the program were mended.
+async fn retry(State(instance): State<Arc<Instance>>, Query(Key { key }): Query<Key>) -> Response {
+    blocking(move || {
+        let found = instance.log.newest(&OutTopic::Quarantine, key.as_bytes())?;
+        let Some(Stored { headers, value: Some(value), .. }) = found else {
+            return Ok((StatusCode::NOT_FOUND, "nothing in quarantine has this key\n").into_response());
+        };
+        let header = |name: &str| headers.iter().find(|(named, _)| named == name).map_or("", |(_, text)| text.as_str());
+        let Some(source) = instance.intake.source(header("source")) else {
+            let why = format!("its source `{}` is not in the configuration\n", header("source"));
+            return Ok((StatusCode::CONFLICT, why).into_response());
+        };
+        let Ok(stamp) = Instant::parse(header("stamp")) else {
+            return Ok((StatusCode::CONFLICT, "it does not say when it was taken\n").into_response());
+        };
+        match instance.intake.retry(source, &key, stamp, &value) {
+            Ok(received) => {
+                let Received { resources, unread, refused, entries, .. } = received;
+                instance.append(entries)?;
+                RecordRetried { source: &source.name }.emit();
+                Ok(json(&Retried { resources, unread, refused: refused.len() }))
+            }
+            Err(why) => Ok((StatusCode::CONFLICT, format!("{why}\n")).into_response()),
+        }
     })
     .await
 }

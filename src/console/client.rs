@@ -2,8 +2,10 @@
 //!
 //! In: its address, a token. Out: answers, or an error that says what to do. Never here: a way around the bridge to its folder.
 
-use anyhow::{Context, bail};
+use anyhow::{Context, bail, ensure};
+use std::sync::Arc;
 use std::time::Duration;
+use ureq::tls::{PemItem, RootCerts, TlsConfig, parse_pem};
 
 pub struct Client {
     agent: ureq::Agent,
@@ -25,14 +27,33 @@ impl Answer {
 }
 
 impl Client {
-    /// `address`: host and port.
+    /// `address`: host and port, or a URL of them.
     pub fn new(address: &str, token: Option<String>) -> Client {
+        Client::with(address, token, TlsConfig::default())
+    }
+
+    /// Over TLS: `authority` is PEM, and vouches for the bridge's certificate. No other does.
+    pub fn trusting(address: &str, token: Option<String>, authority: &[u8]) -> anyhow::Result<Client> {
+        let mut certificates = Vec::new();
+        for item in parse_pem(authority) {
+            if let PemItem::Certificate(certificate) = item.context("the authority's certificate")? {
+                certificates.push(certificate);
+            }
+        }
+        ensure!(!certificates.is_empty(), "the file of the authority holds no certificate in PEM form");
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let tls = TlsConfig::builder().unversioned_rustls_crypto_provider(provider).root_certs(RootCerts::new_with_certs(&certificates));
+        Ok(Client::with(address, token, tls.build()))
+    }
+
+    fn with(address: &str, token: Option<String>, tls: TlsConfig) -> Client {
         let config = ureq::Agent::config_builder().http_status_as_error(false).timeout_global(Some(Duration::from_secs(60)));
-        Client { agent: config.build().into(), address: address.to_owned(), token }
+        let address = if address.contains("://") { address.trim_end_matches('/').to_owned() } else { format!("http://{address}") };
+        Client { agent: config.tls_config(tls).build().into(), address, token }
     }
 
     pub fn get(&self, path: &str) -> anyhow::Result<Answer> {
-        let mut request = self.agent.get(format!("http://{}{path}", self.address));
+        let mut request = self.agent.get(format!("{}{path}", self.address));
         if let Some(token) = &self.token {
             request = request.header("authorization", format!("Bearer {token}"));
         }
@@ -53,7 +74,7 @@ impl Client {
     }
 
     pub fn post(&self, path: &str, kind: &str, body: &[u8]) -> anyhow::Result<Answer> {
-        let mut request = self.agent.post(format!("http://{}{path}", self.address)).header("content-type", kind);
+        let mut request = self.agent.post(format!("{}{path}", self.address)).header("content-type", kind);
         if let Some(token) = &self.token {
             request = request.header("authorization", format!("Bearer {token}"));
         }

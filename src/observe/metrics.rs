@@ -1,4 +1,4 @@
-//! Counters and histograms of the process, as Prometheus reads them.
+//! Counters, gauges and histograms of the process, as Prometheus reads them.
 //!
 //! In: what facts count. Out: text (Prometheus exposition format 0.0.4).
 //! Never here: a label that is not of a closed set: routes, states, and the names that the configuration gives.
@@ -17,6 +17,8 @@ pub(super) struct Metric {
 
 enum Value {
     Counter(u64),
+    /// What stands now: it may sink.
+    Gauge(i64),
     Times(Times),
 }
 
@@ -61,6 +63,34 @@ pub(super) fn add(metric: &'static Metric, labels: &[&str], more: u64) {
     );
 }
 
+/// Several may share a gauge: each adds how far its own part has moved.
+pub(super) fn shift(metric: &'static Metric, labels: &[&str], by: i64) {
+    with(
+        metric,
+        labels,
+        || Value::Gauge(0),
+        |value| {
+            if let Value::Gauge(stands) = value {
+                *stands += by;
+            }
+        },
+    );
+}
+
+/// A gauge of one owner.
+pub(super) fn set(metric: &'static Metric, labels: &[&str], to: i64) {
+    with(
+        metric,
+        labels,
+        || Value::Gauge(0),
+        |value| {
+            if let Value::Gauge(stands) = value {
+                *stands = to;
+            }
+        },
+    );
+}
+
 pub(super) fn time(metric: &'static Metric, labels: &[&str], took: Duration) {
     with(
         metric,
@@ -83,6 +113,7 @@ pub fn render() -> String {
     for (metric, values) in series().values() {
         let kind = match values.values().next() {
             Some(Value::Counter(_)) => "counter",
+            Some(Value::Gauge(_)) => "gauge",
             Some(Value::Times(_)) => "histogram",
             None => continue,
         };
@@ -101,6 +132,7 @@ fn one(text: &mut String, metric: &Metric, labels: &[String], value: &Value) {
     let plain = if pairs.is_empty() { String::new() } else { format!("{{{}}}", pairs.join(",")) };
     match value {
         Value::Counter(count) => line(text, format_args!("{name}{plain} {count}")),
+        Value::Gauge(stands) => line(text, format_args!("{name}{plain} {stands}")),
         Value::Times(times) => {
             let before = pairs.iter().fold(String::new(), |before, pair| before + pair + ",");
             for (count, bound) in times.within.iter().zip(BOUNDS) {
@@ -143,6 +175,16 @@ mod tests {
         ] {
             assert!(text.contains(expected), "{expected}\n{text}");
         }
+    }
+
+    #[test]
+    fn a_gauge_is_the_sum_of_its_parts_and_sinks() {
+        static GAUGE: Metric = Metric { name: "test_gauge", help: "A test.", labels: &[] };
+        shift(&GAUGE, &[], 7);
+        shift(&GAUGE, &[], -9);
+        assert!(render().contains("# TYPE test_gauge gauge\ntest_gauge -2\n"));
+        set(&GAUGE, &[], 4);
+        assert!(render().contains("\ntest_gauge 4\n"));
     }
 
     #[test]

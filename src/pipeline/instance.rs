@@ -14,6 +14,7 @@ use footbridge_core::audience::Definitions;
 use footbridge_core::fhir::Versions;
 use footbridge_core::gate::MemberKey;
 use footbridge_core::key::Keys;
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread::JoinHandle;
@@ -25,11 +26,17 @@ pub struct Instance {
     stop: Arc<AtomicBool>,
     workers: Vec<JoinHandle<Result<(), Halt>>>,
     standing: Arc<Mutex<Vec<Option<String>>>>,
+    /// Why a source that reads files does not go on, by its name.
+    sources: Mutex<BTreeMap<String, String>>,
     busy: Vec<Arc<AtomicBool>>,
 }
 
 /// What an operator decides about an instance.
 pub struct Options {
+    /// The CloudEvents `source`.
+    pub name: String,
+    /// Every source, in the order of the configuration; never empty.
+    pub feeds: Vec<Feed>,
     pub partitions: u16,
     pub workers: usize,
     pub settings: Settings,
@@ -39,6 +46,21 @@ pub struct Options {
 /// The source that there is without a configuration.
 pub const PUSH: &str = "push";
 
+impl Default for Options {
+    /// As without a configuration.
+    fn default() -> Options {
+        let source = Source { name: PUSH.into(), namespace: String::new(), versions: Versions::LastUpdated };
+        Options {
+            name: "urn:footbridge".to_owned(),
+            feeds: vec![Feed { source, marked: true, proves: false }],
+            partitions: 48,
+            workers: 1,
+            settings: Settings::default(),
+            log: embedded::Settings::default(),
+        }
+    }
+}
+
 /// Under which the mappings that the state was computed with stand among the definitions.
 const IN_FORCE: &[u8] = b"in force";
 
@@ -47,9 +69,29 @@ fn marked(source: &str) -> Vec<u8> {
     format!("baseline {source}").into_bytes()
 }
 
+/// A source means the same patients as long as the folder lives, and orders their versions the same way: both are kept from the
+/// first start that knows it.
+fn recorded(log: &Embedded, source: &Source, folder: &DataFolder) -> anyhow::Result<()> {
+    let key = format!("source {}", source.name).into_bytes();
+    let order = match source.versions {
+        Versions::LastUpdated => "last-updated",
+        Versions::Id => "id",
+    };
+    let said = format!("{order} {}", source.namespace);
+    match log.definition(&key)? {
+        None => Ok(log.define(&key, Some(said.into_bytes()))?),
+        Some(before) if &before[..] == said.as_bytes() => Ok(()),
+        Some(_) => bail!(
+            "{}: the source `{}` had another `namespace` or `versions` before; go back to them, or give the source another name",
+            folder.path().display(),
+            source.name
+        ),
+    }
+}
+
 impl Instance {
     pub fn start(folder: &DataFolder, mappings: Mappings, options: Options, clock: Clock) -> anyhow::Result<Instance> {
-        let Options { partitions, workers, settings, log } = options;
+        let Options { name, feeds, partitions, workers, settings, log } = options;
         let log = Embedded::open(&folder.log(), embedded::Settings { partitions, ..log }, Arc::clone(&clock))?;
         let Mappings { catalogue, policy, valuesets, digest, .. } = mappings;
         match log.definition(IN_FORCE)? {
@@ -61,14 +103,13 @@ impl Instance {
                 folder.path().display()
             ),
         }
+        feeds.iter().try_for_each(|feed| recorded(&log, &feed.source, folder))?;
         let member_keys = policy.recipients.iter().map(|recipient| MemberKey::new(&recipient.key, 1, &folder.members)).collect();
         let definitions = Arc::new(Definitions::new(catalogue, policy, valuesets));
         let (keys, partitions) = (Keys::new(&folder.routing), Partitions(partitions));
-        let source = Source { name: PUSH.into(), namespace: String::new(), versions: Versions::LastUpdated };
-        let feed = Feed { source: source.clone(), marked: true, proves: false };
-        let intake = Intake { definitions: Arc::clone(&definitions), keys: keys.clone(), partitions, sources: vec![source] };
-        let name = "urn:footbridge".to_owned();
-        let bridge = Arc::new(Bridge { definitions, keys, member_keys, name, partitions, feeds: vec![feed], settings });
+        let sources = feeds.iter().map(|feed| feed.source.clone()).collect();
+        let intake = Intake { definitions: Arc::clone(&definitions), keys: keys.clone(), partitions, sources };
+        let bridge = Arc::new(Bridge { definitions, keys, member_keys, name, partitions, feeds, settings });
         let stop = Arc::new(AtomicBool::new(false));
         let sessions = log.sessions(workers.max(1))?;
         let standing = Arc::new(Mutex::new(vec![None; sessions.len()]));
@@ -84,7 +125,7 @@ impl Instance {
             });
             threads.push(thread.context("a worker's thread")?);
         }
-        Ok(Instance { log, intake: Arc::new(intake), bridge, stop, workers: threads, standing, busy })
+        Ok(Instance { log, intake: Arc::new(intake), bridge, stop, workers: threads, standing, sources: Mutex::default(), busy })
     }
 
     /// Appends and waits until it is durable. A full queue is waited for.
@@ -116,15 +157,32 @@ impl Instance {
         self.log.define(&marked(&source.name), Some(Vec::new()))
     }
 
+    pub fn is_marked(&self, source: &Source) -> Result<bool, LogError> {
+        Ok(self.log.definition(&marked(&source.name))?.is_some())
+    }
+
     /// The sources whose baseline is waited for: until it is marked nothing enters an audience.
     pub fn unmarked(&self) -> Result<Vec<&str>, LogError> {
         let mut names = Vec::new();
         for feed in self.bridge.feeds.iter().filter(|feed| feed.marked) {
-            if self.log.definition(&marked(&feed.source.name))?.is_none() {
+            if !self.is_marked(&feed.source)? {
                 names.push(feed.source.name.as_str());
             }
         }
         Ok(names)
+    }
+
+    /// What is taken for granted, and nobody proves: said at start, by `status` and on `/readyz`.
+    pub fn assumed(&self) -> Vec<String> {
+        let names = |is: fn(&Feed) -> bool| {
+            let names: Vec<String> =
+                self.bridge.feeds.iter().filter(|feed| is(feed)).map(|feed| format!("`{}`", feed.source.name)).collect();
+            (!names.is_empty()).then(|| names.join(", "))
+        };
+        let fresh = names(|feed| !feed.proves).map(|names| format!("consents of {names} are assumed to be fresh: no watermarks prove it"));
+        let whole = names(|feed| !feed.marked).map(|names| format!("{names} began complete: no baseline is waited for"));
+        let approvals = "every audience counts as approved: no key ring is configured".to_owned();
+        fresh.into_iter().chain(whole).chain([approvals]).collect()
     }
 
     /// Whether everything that was appended has had its effect.
@@ -133,9 +191,21 @@ impl Instance {
         Ok(self.log.is_worked_off()? && !self.busy.iter().any(|busy| busy.load(Ordering::Acquire)))
     }
 
-    /// Why workers stand still, if any does.
+    /// Why landing, workers or sources stand still, if any does.
     pub fn troubles(&self) -> Vec<String> {
-        self.standing.lock().unwrap_or_else(PoisonError::into_inner).iter().flatten().cloned().collect()
+        let workers: Vec<String> = self.standing.lock().unwrap_or_else(PoisonError::into_inner).iter().flatten().cloned().collect();
+        let sources = self.sources.lock().unwrap_or_else(PoisonError::into_inner);
+        let landing = self.log.takes().err().map(|error| format!("landing takes nothing: {error}"));
+        landing.into_iter().chain(workers).chain(sources.iter().map(|(name, what)| format!("source `{name}`: {what}"))).collect()
+    }
+
+    /// A source that reads files says why it does not go on; `None`: it does.
+    pub fn source_stands(&self, source: &str, what: Option<String>) {
+        let mut sources = self.sources.lock().unwrap_or_else(PoisonError::into_inner);
+        match what {
+            Some(what) => _ = sources.insert(source.to_owned(), what),
+            None => _ = sources.remove(source),
+        }
     }
 
     /// Whether a worker has ended by itself: the instance is of no use any more.

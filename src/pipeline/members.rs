@@ -16,6 +16,9 @@ pub struct Members {
     young: HashMap<Person, One, Spread>,
     old: HashMap<Person, One, Spread>,
     changed: Vec<Person>,
+    /// Looks at a member, and those of them that had to read the log.
+    pub looks: u64,
+    pub loads: u64,
 }
 
 pub struct One {
@@ -39,15 +42,19 @@ pub struct Head {
 
 impl Members {
     pub fn new(place: Place, max: usize) -> Members {
-        Members { place, max: max.max(2), young: HashMap::default(), old: HashMap::default(), changed: Vec::new() }
+        Members { place, max: max.max(2), young: HashMap::default(), old: HashMap::default(), changed: Vec::new(), looks: 0, loads: 0 }
     }
 
     /// The member, to be changed: what it is at the next [`Members::stage`] is kept.
     pub fn change(&mut self, log: &impl Log, person: Person) -> Result<&mut One, LogError> {
+        self.looks += 1;
         if !self.young.contains_key(&person) {
             let one = match self.old.remove(&person) {
                 Some(one) => one,
-                None => self.load(log, person)?,
+                None => {
+                    self.loads += 1;
+                    self.load(log, person)?
+                }
             };
             self.young.insert(person, one);
         }
@@ -68,6 +75,10 @@ impl Members {
             None => Versions::default(),
         };
         Ok(One { member, versions, changed: false })
+    }
+
+    pub fn in_memory(&self) -> usize {
+        self.young.len() + self.old.len()
     }
 
     fn damaged(&self) -> LogError {

@@ -3,6 +3,7 @@
 //! In: a log, definitions, keys. Out: commits: events, disclosures, state and positions in one act.
 //! Never here: what a record means for a person (the core's), or how a log keeps what it is given.
 
+mod feeding;
 mod holders;
 mod instance;
 mod members;
@@ -13,6 +14,7 @@ mod shard;
 mod timers;
 mod worker;
 
+pub use feeding::Feeding;
 pub use instance::{Instance, Options, PUSH};
 pub use position::{Position, Stage};
 pub use worker::{Halt, Worker};

@@ -4,6 +4,7 @@
 
 use super::Bridge;
 use crate::log::{OutTopic, Output, Record};
+use crate::observe::{EventsTold, Quarantined, RecordsQuarantined};
 use footbridge_core::fhir::Unreadable;
 use footbridge_core::gate::Structured;
 use footbridge_core::key::Person;
@@ -53,10 +54,54 @@ pub fn told(bridge: &Bridge, person: Person, told: &Told, out: &mut Vec<Output>)
 pub fn quarantined(record: &Record, why: &Unreadable, out: &mut Vec<Output>) {
     let key = format!("{}/{}", record.place, record.offset).into_bytes();
     let headers = vec![
+        ("class", Quarantined::of(why).name().to_owned()),
         ("reason", why.to_string()),
         ("source", record.source().to_owned()),
         ("type", record.resource_type().to_owned()),
         ("stamp", record.stamp.to_string()),
     ];
     out.push(Output { topic: OutTopic::Quarantine, key, headers, value: Some(record.value().to_vec()) });
+}
+
+/// What was sent again leaves its place in quarantine. If it could not be read again it has another by then, or gets one.
+pub fn retried(record: &Record, out: &mut Vec<Output>) {
+    out.push(Output { topic: OutTopic::Quarantine, key: record.value().to_vec(), headers: Vec::new(), value: None });
+}
+
+/// How many outputs of each kind a commit has, to be told once it is durable.
+#[derive(Default)]
+pub struct Facts {
+    /// Audience, type.
+    events: Vec<(Box<str>, String, u64)>,
+    /// Source, class of the reason.
+    quarantined: Vec<(Box<str>, String, u64)>,
+}
+
+impl Facts {
+    pub fn of(outputs: &[Output]) -> Facts {
+        let mut facts = Facts::default();
+        for output in outputs {
+            let header = |name: &str| output.headers.iter().find(|(named, _)| *named == name).map_or("", |(_, text)| text.as_str());
+            match (&output.topic, &output.value) {
+                (OutTopic::Audience(name), Some(_)) => count(&mut facts.events, name, header("ce_type")),
+                (OutTopic::Quarantine, Some(_)) => count(&mut facts.quarantined, header("source"), header("class")),
+                // Tombstones free a place; each disclosure stands beside its event.
+                (OutTopic::Audience(_) | OutTopic::Quarantine | OutTopic::Disclosures, _) => {}
+            }
+        }
+        facts
+    }
+
+    pub fn emit(&self) {
+        self.events.iter().for_each(|(audience, kind, events)| EventsTold { audience, kind, events: *events }.emit());
+        self.quarantined.iter().for_each(|(source, reason, records)| RecordsQuarantined { source, reason, records: *records }.emit());
+    }
+}
+
+/// A commit touches few audiences.
+fn count(counts: &mut Vec<(Box<str>, String, u64)>, one: &str, other: &str) {
+    match counts.iter_mut().find(|(a, b, _)| **a == *one && b == other) {
+        Some((_, _, count)) => *count += 1,
+        None => counts.push((one.into(), other.to_owned(), 1)),
+    }
 }

@@ -4,11 +4,12 @@
 //! Never here: a clock of its own; `now` moves with the stamps of records only.
 
 use super::holders::Holders;
-use super::members::{Members, head_of};
+use super::members::{Members, One, head_of};
 use super::position::{self, Position};
 use super::timers::Timers;
 use super::{Bridge, Stage, outputs};
 use crate::log::{Kind, Log, LogError, Place, Record, StateChange};
+use crate::observe::Standing;
 use crate::source::landing::{self, Note, Told};
 use footbridge_core::audience::Evidence;
 use footbridge_core::consent::OnStale;
@@ -26,6 +27,8 @@ pub struct Shard {
     /// The next offset to be read.
     next: u64,
     members: Members,
+    /// Members with any state.
+    known: u64,
     timers: Timers,
     /// Members with an open group: the next tick ends it.
     open: BTreeSet<Person>,
@@ -53,6 +56,8 @@ pub struct Shard {
 const BROADCAST: u8 = b'b';
 const REFERRING: u8 = b'r';
 const HOLD: u8 = b'h';
+/// Timers of a partition that are counted after each commit: beyond that there are "many".
+const DUE_COUNTED_MAX: usize = 1000;
 const OPT_OUTS: u8 = b'o';
 
 fn exits_when_stale(bridge: &Bridge) -> bool {
@@ -70,6 +75,7 @@ impl Shard {
             place,
             next,
             members: Members::new(place, bridge.settings.members_max),
+            known: 0,
             timers: Timers::default(),
             open: BTreeSet::new(),
             waiting: BTreeSet::new(),
@@ -87,6 +93,7 @@ impl Shard {
             position,
         };
         Members::heads(log, place, &mut |person, head| {
+            shard.known += 1;
             shard.timers.set(person, head.due);
             if head.open {
                 shard.open.insert(person);
@@ -143,6 +150,16 @@ impl Shard {
         self.silent = vec![silent; bridge.definitions.catalogue.audiences.len()];
         let proves = bridge.feeds.iter().filter(|feed| feed.proves).map(|feed| feed.source.name.as_str());
         self.fresh_until = self.position.heard.fresh_until(proves, bridge.definitions.policy.feed.stale_after);
+    }
+
+    pub fn standing(&self) -> Standing {
+        Standing {
+            members: self.known,
+            in_memory: self.members.in_memory() as u64,
+            due: (self.timers.due(DUE_COUNTED_MAX) + self.reviews.len()) as u64,
+            looks: self.members.looks,
+            loads: self.members.loads,
+        }
     }
 
     pub fn holds(&self) -> bool {
@@ -213,7 +230,11 @@ impl Shard {
                     self.tell(bridge, log, person, Input::Tick, stage)?;
                 }
             }
-            Kind::Retry | Kind::Prepare | Kind::Adopt => return Err(self.damaged(record)),
+            Kind::Retry => {
+                outputs::retried(record, &mut stage.outputs);
+                stage.landing_tombstones.push((self.place, record.key().to_vec()));
+            }
+            Kind::Prepare | Kind::Adopt => return Err(self.damaged(record)),
         }
         Ok(())
     }
@@ -249,7 +270,7 @@ impl Shard {
         let origin = Origin { definitions, keys, namespace: &feed.source.namespace, versions: feed.source.versions };
         let links = (!envelope.links.is_empty()).then(|| BundleLinks::resolved(&envelope.links));
         let person = landing::person(record).map_err(|_| self.damaged(record))?;
-        match origin.read(envelope.body, envelope.given_id, links.as_ref(), record.stamp) {
+        match origin.read(envelope.body, envelope.given_id, links.as_ref(), envelope.stamp(record)) {
             // Its source did not read this type then, or does not now; the owners have heard of a version about nobody.
             Ok(Reading::Unread | Reading::Nobody { .. }) => Ok(()),
             Ok(Reading::Unclear { unreadable, .. }) | Err(unreadable) => {
@@ -362,6 +383,9 @@ impl Shard {
     ) -> Result<(), LogError> {
         self.moved = true;
         let one = self.members.change(log, person)?;
+        // The short question first: most are known.
+        let is_known = |one: &One| !one.versions.is_empty() || !one.member.is_empty(&one.versions);
+        let was_known = is_known(one);
         let mut came = None;
         if let Input::Put(put) = &input {
             came = Some((put.key, one.versions.of(put.key), put.version, put.content.consent.is_some()));
@@ -378,6 +402,7 @@ impl Shard {
             Setting { definitions: &bridge.definitions, keys: &bridge.keys, member_keys: &bridge.member_keys, broadcast: &self.broadcast };
         let before = input.may_move_contacts().then(|| one.member.buckets());
         let done = step(&setting, person, &mut one.member, &mut one.versions, &moment, input);
+        self.known = self.known + u64::from(is_known(one)) - u64::from(was_known);
         if let Some(before) = before {
             self.holders.moved(person, &before, &one.member.buckets());
         }

@@ -63,6 +63,12 @@ impl Timers {
         self.by_instant.first().map(|(_, person)| (*person, reached))
     }
 
+    /// How many are reached and not worked off; counted up to `most`.
+    pub fn due(&self, most: usize) -> usize {
+        let Some(now) = self.reached.back() else { return 0 };
+        self.by_instant.iter().take(most).take_while(|(due, _)| due <= now).count()
+    }
+
     pub fn reached(&self) -> Vec<Instant> {
         self.reached.iter().copied().collect()
     }

@@ -2,15 +2,17 @@
 //!
 //! In: a log session. Out: one commit after another. Never here: a record that is skipped; what fails is read again.
 
+use super::outputs::Facts;
 use super::owners::Owners;
 use super::shard::Shard;
 use super::{Bridge, Stage};
 use crate::log::{Batch, Clock, Log, LogError, Place, Retry, Topic, Trouble};
+use crate::observe::{Committed, HoldChanged, Standing};
 use footbridge_core::time::Instant;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant as Stopwatch};
 
 pub struct Worker<L: Log> {
     log: L,
@@ -21,6 +23,14 @@ pub struct Worker<L: Log> {
     batch: Batch,
     /// The last turn left something to be done without a record. Others see it before its commit is seen.
     busy: Arc<AtomicBool>,
+    told: Told,
+}
+
+/// What was told of the worker as it stood after its last commit.
+#[derive(Default)]
+struct Told {
+    standing: Standing,
+    held: BTreeSet<Place>,
 }
 
 /// Why a worker stands still.
@@ -77,6 +87,7 @@ impl<L: Log> Worker<L> {
             owners: BTreeMap::new(),
             batch: Batch::default(),
             busy: Arc::new(AtomicBool::new(true)),
+            told: Told::default(),
         }
     }
 
@@ -180,19 +191,41 @@ impl<L: Log> Worker<L> {
             shard.tick(clock, &mut stage);
         }
         self.busy.store(busy, Ordering::Release);
-        self.commit(stage)
+        self.commit(stage, batch.records.len())?;
+        if !batch.assigned.is_empty() {
+            // What was restored stands before anything is committed.
+            self.tell();
+        }
+        Ok(())
     }
 
-    fn commit(&mut self, mut stage: Stage) -> Result<(), Halt> {
+    fn commit(&mut self, mut stage: Stage, records: usize) -> Result<(), Halt> {
         let mut positions: Vec<(Place, u64)> = self.shards.values_mut().filter_map(|shard| shard.stage(&mut stage)).collect();
         positions.extend(self.owners.values_mut().filter_map(|owners| owners.stage(&mut stage)));
         let commit = stage.commit(positions);
         if commit.is_empty() {
             return Ok(());
         }
+        let (facts, began) = (Facts::of(&commit.outputs), Stopwatch::now());
         self.log.commit(commit)?;
+        Committed { records: records as u64, took: began.elapsed() }.emit();
+        facts.emit();
+        self.tell();
         self.shards.values_mut().for_each(Shard::committed);
         Ok(())
+    }
+
+    /// How the worker stands, where it is another than before.
+    fn tell(&mut self) {
+        let held: BTreeSet<Place> = self.shards.iter().filter(|(_, shard)| shard.holds()).map(|(place, _)| *place).collect();
+        for place in held.symmetric_difference(&self.told.held) {
+            HoldChanged { place, began: held.contains(place) }.emit();
+        }
+        self.told.held = held;
+        let standing = self.shards.values().map(Shard::standing).fold(Standing::default(), Standing::plus);
+        if standing != self.told.standing {
+            standing.emit(std::mem::replace(&mut self.told.standing, standing));
+        }
     }
 
     pub fn log(&self) -> &L {

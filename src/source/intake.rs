@@ -34,6 +34,8 @@ pub struct Intake {
 /// What became of one body.
 #[derive(Default)]
 pub struct Received {
+    /// Of a retry: when landing took it first.
+    as_of: Option<Instant>,
     /// To be appended at once, as one group.
     pub entries: Vec<Entry>,
     pub resources: u64,
@@ -41,6 +43,8 @@ pub struct Received {
     pub unread: u64,
     /// Changes that say nothing of a resource.
     pub skipped: u64,
+    /// Of a retry: a delete in it has no version, and nothing stands in for one.
+    unordered: bool,
     /// Entries of the Bundle (from 1; `None`: the whole) that could not be read; each is on its way to quarantine.
     pub refused: Vec<(Option<usize>, Unreadable)>,
     /// Where the body is a Bundle whose frame could be read: what it is for, and how many entries it has.
@@ -60,18 +64,47 @@ impl Intake {
     pub fn receive(&self, source: &Source, body: &[u8]) -> Received {
         let mut received = Received::default();
         match peek::kind(body) {
-            Ok(kind) if kind == "Bundle" => match bundle::read(body) {
-                Ok(bundle) => {
-                    received.bundle = Some((bundle.kind, bundle.entries.len()));
-                    self.bundle(source, body, &bundle, &mut received);
-                }
-                Err(why) => self.refuse(source, body, None, why, &mut received),
-            },
+            Ok(kind) if kind == "Bundle" => self.whole(source, body, &mut received),
             Ok(_) => self.resource(source, body, None, None, None, &mut received),
             Err(why) => self.refuse(source, body, None, why, &mut received),
         }
         mark_groups(&mut received.entries);
         received
+    }
+
+    fn whole(&self, source: &Source, body: &[u8], received: &mut Received) {
+        match bundle::read(body) {
+            Ok(bundle) => {
+                received.bundle = Some((bundle.kind, bundle.entries.len()));
+                self.bundle(source, body, &bundle, received);
+            }
+            Err(why) => self.refuse(source, body, None, why, received),
+        }
+    }
+
+    /// What stands in quarantine under `key`, once more: as of when landing took it first (`stamp`), with what its Bundle knew.
+    /// The last entry frees its place there.
+    ///
+    /// # Errors
+    /// Why it cannot be sent again.
+    pub fn retry(&self, source: &Source, key: &str, stamp: Instant, value: &[u8]) -> Result<Received, &'static str> {
+        let partition = key.strip_prefix("landing/").and_then(|rest| rest.split('/').next()?.parse().ok());
+        let partition = partition.filter(|partition| *partition < self.partitions.0).ok_or("its position names no partition")?;
+        let envelope = landing::envelope_of(value).map_err(|_| "what stands there cannot be read by this version of the program")?;
+        let mut received = Received { as_of: Some(envelope.as_of.unwrap_or(stamp)), ..Received::default() };
+        match peek::kind(envelope.body) {
+            Ok(kind) if kind == "Bundle" => self.whole(source, envelope.body, &mut received),
+            _ => {
+                let links = (!envelope.links.is_empty()).then(|| BundleLinks::resolved(&envelope.links));
+                self.resource(source, envelope.body, envelope.given_id, links.as_ref(), None, &mut received);
+            }
+        }
+        if received.unordered {
+            return Err("a delete in it has no version: nobody can tell what came after it; have its source send it again");
+        }
+        mark_groups(&mut received.entries);
+        received.entries.push(landing::retried(crate::log::Place::landing(partition), key.as_bytes()));
+        Ok(received)
     }
 
     fn bundle(&self, source: &Source, body: &[u8], bundle: &Bundle, received: &mut Received) {
@@ -82,7 +115,10 @@ impl Intake {
                 Change::Put { id, bytes, .. } => self.resource(source, bytes, id.as_deref(), Some(&links), place, received),
                 Change::Delete { kind, id } => {
                     received.resources += 1;
-                    match source.versions.of_delete(entry.last_modified, entry.version_id.as_deref(), UNSTAMPED) {
+                    let stamp = received.as_of.unwrap_or(UNSTAMPED);
+                    match source.versions.of_delete(entry.last_modified, entry.version_id.as_deref(), stamp) {
+                        // It would beat what came since.
+                        Ok(None) if received.as_of.is_some() => received.unordered = true,
                         Ok(version) => self.deleted(source, kind, id, version.filter(|version| version.0 != UNSTAMPED.micros()), received),
                         Err(why) => received.refused.push((place, why)),
                     }
@@ -130,8 +166,10 @@ impl Intake {
         received: &mut Received,
     ) {
         received.resources += 1;
-        let envelope = Envelope { given_id, links: links.map_or_else(Vec::new, |links| links.needed_by(body)), body };
-        match self.origin(source).route(body, given_id, links) {
+        let as_of = received.as_of;
+        let envelope = Envelope { given_id, links: links.map_or_else(Vec::new, |links| links.needed_by(body)), body, as_of };
+        // A key with its version: what came in between keeps a place of its own.
+        match as_if(self.origin(source).route(body, given_id, links), as_of) {
             Route::Unread => received.unread += 1,
             Route::Persons { kind, key, version, persons } => {
                 for person in persons {
@@ -166,7 +204,7 @@ impl Intake {
 
     fn refuse(&self, source: &Source, body: &[u8], entry: Option<usize>, why: Unreadable, received: &mut Received) {
         received.resources += 1;
-        self.quarantine(source, &Envelope { given_id: None, links: Vec::new(), body }, received);
+        self.quarantine(source, &Envelope { given_id: None, links: Vec::new(), body, as_of: received.as_of }, received);
         received.refused.push((entry, why));
     }
 
@@ -200,6 +238,18 @@ impl Intake {
 
 const UNSTAMPED: Instant = Instant::from_micros(i64::MIN + 1);
 
+/// A retry has the version that it would have had.
+fn as_if(route: Route, as_of: Option<Instant>) -> Route {
+    let stood_in = |version: Option<Version>| version.or(as_of.map(|as_of| Version(as_of.micros())));
+    match route {
+        Route::Everyone { kind, key, version } => Route::Everyone { kind, key, version: stood_in(version) },
+        Route::Persons { kind, key, version, persons } => Route::Persons { kind, key, version: stood_in(version), persons },
+        Route::Nobody { key, version } => Route::Nobody { key, version: stood_in(version) },
+        Route::Unclear { kind, key, version, why } => Route::Unclear { kind, key, version: stood_in(version), why },
+        unchanged @ (Route::Unread | Route::Unreadable(_)) => unchanged,
+    }
+}
+
 /// All but the last record of each person are followed by more. A delete reaches its persons by way of the owners, apart.
 fn mark_groups(entries: &mut [Entry]) {
     let mut last: HashMap<[u8; 16], usize> = HashMap::new();
@@ -225,4 +275,69 @@ pub(super) fn number_of(parts: &[&[u8]]) -> u64 {
         sum.update(part);
     }
     u64::from_be_bytes(sum.finalize()[..8].try_into().expect("a digest has 32 bytes"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::files::Files;
+    use crate::config::mappings;
+    use crate::demo::shipped;
+    use crate::log::{Place, Record};
+
+    fn intake(versions: Versions) -> Intake {
+        let mappings = mappings::read_files(&Files::Texts(shipped::MAPPINGS)).mappings.expect("they are right");
+        let definitions = Arc::new(Definitions::new(mappings.catalogue, mappings.policy, mappings.valuesets));
+        let source = Source { name: "ehr".into(), namespace: String::new(), versions };
+        Intake { definitions, keys: Keys::new(b"a routing secret of tests"), partitions: Partitions(4), sources: vec![source] }
+    }
+
+    const FIRST: Instant = Instant::from_micros(1_700_000_000_000_001);
+
+    /// As quarantine keeps it.
+    fn kept(body: &str) -> Vec<u8> {
+        let envelope =
+            Envelope { given_id: Some("ann"), links: vec![("urn:uuid:1", "Patient", "bea")], body: body.as_bytes(), as_of: None };
+        landing::unreadable(Place::landing(1), 7, "ehr", &envelope).value
+    }
+
+    #[test]
+    fn a_retry_is_as_old_as_it_was_and_frees_its_place() {
+        let intake = intake(Versions::LastUpdated);
+        for (body, version) in [
+            (r#"{"resourceType":"Patient","birthDate":"1950-01-01"}"#, FIRST),
+            (r#"{"resourceType":"Patient","meta":{"lastUpdated":"1970-01-01T00:00:01Z"}}"#, Instant::from_micros(1_000_000)),
+        ] {
+            let received = intake.retry(&intake.sources[0], "landing/1/7", FIRST, &kept(body)).expect("it can be sent again");
+            let [put, freed] = &received.entries[..] else { panic!("{:?}", received.entries) };
+            let resource = intake.keys.resource("", "Patient", "ann");
+            let expected = landing::resource_key(intake.keys.person("", "ann"), resource, Some(Version(version.micros())));
+            assert_eq!((put.headers.kind, &put.key), (Kind::Put, &expected));
+            let record = Record::new(put, 9, Instant::END);
+            let envelope = landing::envelope(&record).expect("an envelope");
+            assert_eq!(envelope.stamp(&record), FIRST);
+            assert_eq!((freed.place, freed.headers.kind, freed.value.as_slice()), (Place::landing(1), Kind::Retry, &b"landing/1/7"[..]));
+        }
+    }
+
+    #[test]
+    fn a_reference_that_only_its_bundle_resolved_leads_there_again() {
+        let intake = intake(Versions::LastUpdated);
+        let body = r#"{"resourceType":"Encounter","id":"e","status":"finished","subject":{"reference":"urn:uuid:1"}}"#;
+        let received = intake.retry(&intake.sources[0], "landing/1/7", FIRST, &kept(body)).expect("it can be sent again");
+        assert_eq!(received.entries[0].key[..16], *intake.keys.person("", "bea").as_bytes());
+        let record = Record::new(&received.entries[0], 9, Instant::END);
+        assert_eq!(landing::envelope(&record).expect("an envelope").links, [("urn:uuid:1", "Patient", "bea")]);
+    }
+
+    #[test]
+    fn what_could_beat_a_newer_version_is_not_sent_again() {
+        let intake = intake(Versions::Id);
+        let body = r#"{"resourceType":"Bundle","type":"batch","entry":[{"request":{"method":"DELETE","url":"Patient/ann"}}]}"#;
+        assert!(intake.retry(&intake.sources[0], "landing/1/7", FIRST, &kept(body)).is_err_and(|why| why.contains("has no version")));
+        for key in ["landing/4/7", "owners/1/7", "landing/x", ""] {
+            assert!(intake.retry(&intake.sources[0], key, FIRST, &kept("{}")).is_err(), "{key}");
+        }
+        assert!(intake.retry(&intake.sources[0], "landing/1/7", FIRST, b"").is_err());
+    }
 }

@@ -19,6 +19,23 @@ pub struct Envelope<'a> {
     #[serde(borrow)]
     pub links: Vec<(&'a str, &'a str, &'a str)>,
     pub body: &'a [u8],
+    /// Of a retry from quarantine: when landing took it first. What came in between stays newer.
+    #[serde(skip)]
+    pub as_of: Option<Instant>,
+}
+
+impl Envelope<'_> {
+    /// What stands in for a version that it does not name.
+    pub fn stamp(&self, record: &Record) -> Instant {
+        self.as_of.unwrap_or(record.stamp)
+    }
+
+    /// `as_of` stands behind the rest, and only where there is one.
+    fn encode(&self) -> Vec<u8> {
+        let mut bytes = encode(self);
+        bytes.extend(self.as_of.iter().flat_map(|as_of| as_of.micros().to_be_bytes()));
+        bytes
+    }
 }
 
 /// What the owners of a resource hear.
@@ -166,7 +183,7 @@ pub fn put(resource: &Resource) -> Entry {
         place,
         key: resource_key(person, key, version),
         headers: headers(Kind::Put, kind, version, false, source),
-        value: encode(envelope),
+        value: envelope.encode(),
     }
 }
 
@@ -175,7 +192,7 @@ pub fn put(resource: &Resource) -> Entry {
 pub fn unreadable(place: Place, number: u64, source: &str, envelope: &Envelope) -> Entry {
     let version = Some(Version(number.cast_signed()));
     let key = resource_key(NOBODY, ResourceKey::from_u64(number), version);
-    Entry { place, key, headers: headers(Kind::Put, "", version, false, source), value: encode(envelope) }
+    Entry { place, key, headers: headers(Kind::Put, "", version, false, source), value: envelope.encode() }
 }
 
 /// `number` keeps apart what one commit or append sends to one person.
@@ -224,7 +241,25 @@ pub fn watermark(place: Place, source: &str, complete_to: Instant) -> Entry {
 pub struct Damaged;
 
 pub fn envelope(record: &Record) -> Result<Envelope<'_>, Damaged> {
-    postcard::from_bytes(record.value()).map_err(|_| Damaged)
+    envelope_of(record.value())
+}
+
+/// From the value of a record, as landing or quarantine has it.
+pub fn envelope_of(value: &[u8]) -> Result<Envelope<'_>, Damaged> {
+    let (envelope, rest) = postcard::take_from_bytes::<Envelope>(value).map_err(|_| Damaged)?;
+    match rest {
+        [] => Ok(envelope),
+        _ => {
+            let micros = rest.try_into().map_err(|_| Damaged)?;
+            Ok(Envelope { as_of: Some(Instant::from_micros(i64::from_be_bytes(micros))), ..envelope })
+        }
+    }
+}
+
+/// A record of quarantine was sent again: its place there is free. `quarantined` is its key.
+pub fn retried(place: Place, quarantined: &[u8]) -> Entry {
+    let key = [&[Kind::Retry as u8][..], quarantined].concat();
+    Entry { place, key, headers: headers(Kind::Retry, "", None, false, "quarantine"), value: quarantined.to_vec() }
 }
 
 pub fn told_of(record: &Record) -> Result<Told, Damaged> {

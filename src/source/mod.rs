@@ -4,6 +4,8 @@
 //! Never here: what a record brings about.
 
 pub mod file;
+pub mod folder;
+pub mod gather;
 pub mod intake;
 pub mod landing;
 mod lines;

@@ -49,6 +49,21 @@ pub struct Shared {
     _lock: directory::Lock,
 }
 
+impl Shared {
+    /// Appends are refused while there is still room to work off what was taken.
+    fn room(&self) -> Result<(), LogError> {
+        let at = self.directory.display();
+        let space = rustix::fs::statvfs(&*self.directory).map_err(|e| LogError::io(&at, &e.into()))?;
+        let free = space.f_bavail.saturating_mul(space.f_frsize);
+        match free < self.settings.reserve_bytes {
+            true => {
+                Err(LogError::io(&at, &std::io::ErrorKind::StorageFull.into()).retriable("free space; nothing was taken, send it again"))
+            }
+            false => Ok(()),
+        }
+    }
+}
+
 impl Embedded {
     /// Opens the log in `directory`, or makes it there.
     pub fn open(directory: &Path, settings: Settings, clock: Clock) -> Result<Embedded, LogError> {
@@ -76,6 +91,11 @@ impl Embedded {
             return Err(LogError::refused(self.shared().directory.display(), "no session would hold the places"));
         }
         self.ask(|reply| Job::Sessions { count, reply })
+    }
+
+    /// Whether appends are taken now; else why not.
+    pub fn takes(&self) -> Result<(), LogError> {
+        self.shared().room()
     }
 
     fn shared(&self) -> &Shared {

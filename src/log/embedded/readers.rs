@@ -78,21 +78,28 @@ impl Embedded {
 
     /// Whether everything that was appended has been read and committed.
     pub fn is_worked_off(&self) -> Result<bool, LogError> {
+        Ok(self.behind()? == 0)
+    }
+
+    /// Records that were appended and not worked off: at most so many, for compaction leaves gaps.
+    pub fn behind(&self) -> Result<u64, LogError> {
         let shared = self.shared();
         let failed = |e| error(&shared.directory, &e);
+        let mut behind = 0;
+        // One moment for all: what goes from one partition to another is seen in one of them.
+        let moment = shared.database.snapshot();
+        use fjall::Readable;
         for partition in 0..shared.settings.partitions {
             for topic in [Topic::Landing, Topic::Owners] {
                 let range = record_key(partition, 0)..=record_key(partition, u64::MAX);
-                let Some(last) = shared.spaces.records(topic).range(range).next_back() else { continue };
+                let Some(last) = moment.range(shared.spaces.records(topic), range).next_back() else { continue };
                 let last = offset_at(&last.key().map_err(failed)?, 2, "landing")?;
-                let position = shared.spaces.positions.get(place_key(Place { topic, partition })).map_err(failed)?;
+                let position = moment.get(&shared.spaces.positions, place_key(Place { topic, partition })).map_err(failed)?;
                 let position = position.map(|bytes| offset_at(&bytes, 0, "positions")).transpose()?.unwrap_or(0);
-                if position <= last {
-                    return Ok(false);
-                }
+                behind += (last + 1).saturating_sub(position);
             }
         }
-        Ok(true)
+        Ok(behind)
     }
 
     /// Takes one out of quarantine. Nothing happens where there is none.

@@ -69,7 +69,8 @@ impl Writer {
 
     fn work(&mut self, jobs: Vec<Job>) -> Result<(), LogError> {
         let shared = Arc::clone(&self.shared);
-        let room = self.room(&jobs);
+        let appends = jobs.iter().any(|job| matches!(job, Job::Append { .. }));
+        let room = if appends { shared.room() } else { Ok(()) };
         let mut group = Group::new(&shared, &mut self.ends);
         let mut sessions = Vec::new();
         let mut failed = None;
@@ -128,22 +129,6 @@ impl Writer {
             drop(reply.send(self.sessions(count)));
         }
         Ok(())
-    }
-
-    /// Appends are refused while there is still room to work off what was taken.
-    fn room(&self, jobs: &[Job]) -> Result<(), LogError> {
-        if !jobs.iter().any(|job| matches!(job, Job::Append { .. })) {
-            return Ok(());
-        }
-        let at = self.shared.directory.display();
-        let space = rustix::fs::statvfs(&*self.shared.directory).map_err(|e| LogError::io(&at, &e.into()))?;
-        let free = space.f_bavail.saturating_mul(space.f_frsize);
-        match free < self.shared.settings.reserve_bytes {
-            true => {
-                Err(LogError::io(&at, &std::io::ErrorKind::StorageFull.into()).retriable("free space; nothing was taken, send it again"))
-            }
-            false => Ok(()),
-        }
     }
 
     /// Splits all places over `count` new sessions. Those that held them until now are lost.

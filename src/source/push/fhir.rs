@@ -6,7 +6,7 @@
 use super::answer::{Issue, Outcome, Refusal, fhir, outcome};
 use super::body::{Form, Reader, form};
 use super::{Push, Pushed};
-use crate::observe::{Quarantined, RecordQuarantined};
+use crate::observe::{Quarantined, RecordUnreadable};
 use crate::source::intake::{Received, Source};
 use axum::body::Body;
 use axum::extract::{Path, State};
@@ -43,8 +43,8 @@ async fn whole(push: &Arc<Push>, source: Source, headers: &HeaderMap, body: Body
     let bytes = Reader::new(headers, body, &push.settings)?.whole(push.settings.body_bytes_max).await?;
     let received = read(push, &source, bytes).await?;
     let Received { entries, resources, unread, refused, bundle, .. } = received;
-    push.land(&source, entries).await?;
-    refused.iter().for_each(|(_, why)| RecordQuarantined { source: &source.name, reason: Quarantined::of(why) }.emit());
+    push.land(&source.name, entries).await?;
+    refused.iter().for_each(|(_, why)| RecordUnreadable { source: &source.name, reason: Quarantined::of(why) }.emit());
     if let Some((kind @ (BundleKind::Transaction | BundleKind::Batch), count)) = bundle {
         return Ok(response_bundle(kind, count, &refused));
     }
@@ -197,13 +197,13 @@ async fn take(push: &Arc<Push>, source: &Source, bytes: Vec<u8>, tally: &mut Tal
         resources += one.resources;
         unread += one.unread;
     }
-    push.land_patiently(source, entries).await?;
+    push.land_patiently(&source.name, entries).await?;
     tally.lines += count;
     tally.resources += resources;
     tally.unread += unread;
     tally.refused += refused.len();
     for (line, why) in &refused {
-        RecordQuarantined { source: &source.name, reason: Quarantined::of(why) }.emit();
+        RecordUnreadable { source: &source.name, reason: Quarantined::of(why) }.emit();
         if tally.issues.len() < LISTED_MAX {
             tally.issues.push(Issue::unreadable(why).at(Some(format!("line {line}"))));
         }
@@ -236,9 +236,9 @@ async fn put(push: &Arc<Push>, source: Source, kind: &str, id: &str, headers: &H
         return Err(Refusal::Invalid("type and id of the body must be those of the address"));
     }
     let received = read(push, &source, bytes).await?;
-    push.land(&source, received.entries).await?;
+    push.land(&source.name, received.entries).await?;
     for (_, why) in &received.refused {
-        RecordQuarantined { source: &source.name, reason: Quarantined::of(why) }.emit();
+        RecordUnreadable { source: &source.name, reason: Quarantined::of(why) }.emit();
     }
     if received.refused.is_empty() {
         return Ok(StatusCode::OK.into_response());
@@ -260,6 +260,6 @@ async fn gone(push: &Arc<Push>, source: Source, kind: &str, id: &str) -> Pushed 
     if !is_id || kind.is_empty() || !kind.bytes().all(|byte| byte.is_ascii_alphabetic()) {
         return Err(Refusal::Invalid("the address must be /fhir/{Type}/{id}"));
     }
-    push.land(&source, push.intake.delete(&source, kind, id).entries).await?;
+    push.land(&source.name, push.intake.delete(&source, kind, id).entries).await?;
     Ok(StatusCode::NO_CONTENT.into_response())
 }

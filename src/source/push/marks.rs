@@ -14,8 +14,8 @@ use serde::Deserialize;
 use std::sync::Arc;
 
 pub async fn baseline(State(push): State<Arc<Push>>, Path(name): Path<String>) -> Pushed {
-    let source = push.source(Some(&name))?;
-    push.land(&source, push.intake.baseline(&source)).await?;
+    let source = push.any_source(&name)?;
+    push.land(&source.name, push.intake.baseline(&source)).await?;
     let marked = tokio::task::spawn_blocking(move || (push.marked)(&source)).await.map_err(|_| Refusal::Failed)?;
     marked.map_err(Refusal::NotDurable)?;
     Ok(StatusCode::NO_CONTENT.into_response())
@@ -32,10 +32,10 @@ const MARK_BYTES_MAX: usize = 1 << 12;
 
 pub async fn watermark(State(push): State<Arc<Push>>, Path(name): Path<String>, headers: HeaderMap, body: Body) -> Pushed {
     const FORM: Refusal = Refusal::Invalid("the body must be {\"completeTo\": \"2026-01-01T00:00:00Z\"}");
-    let source = push.source(Some(&name))?;
+    let source = push.any_source(&name)?;
     let bytes = Reader::new(&headers, body, &push.settings)?.whole(MARK_BYTES_MAX).await?;
     let complete: Complete = sonic_rs::from_slice(&bytes).map_err(|_| FORM)?;
     let complete_to = Instant::parse(&complete.complete_to).map_err(|_| FORM)?;
-    push.land(&source, push.intake.watermark(&source, complete_to)).await?;
+    push.land(&source.name, push.intake.watermark(&source, complete_to)).await?;
     Ok(StatusCode::NO_CONTENT.into_response())
 }

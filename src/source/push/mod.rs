@@ -10,9 +10,11 @@ mod marks;
 mod preferences;
 mod serve;
 mod settings;
+mod tls;
 
 pub use serve::serve;
 pub use settings::{PushSettings, Token};
+pub use tls::Tls;
 
 use crate::log::{Entry, Full, Landing, LogError, Retry};
 use crate::observe::{self, EntriesLanded, LogFailed};
@@ -65,29 +67,42 @@ pub async fn nowhere() -> Response {
 const AGAIN: Duration = Duration::from_millis(5);
 
 impl Push {
-    /// `None`: the one that pushes without a name.
+    /// One that may push. Without a name: the only one, or the one named `push`.
     fn source(&self, name: Option<&str>) -> Result<Source, Refusal> {
-        let found = match name {
-            Some(name) => self.intake.source(name),
-            None => self.intake.sources.first(),
+        let may = |source: &&Source| self.settings.sources.as_ref().is_none_or(|names| names.contains(&source.name));
+        let mut pushing = self.intake.sources.iter().filter(may);
+        let found = match (name, pushing.clone().count()) {
+            (None, 1) => pushing.next(),
+            (name, _) => pushing.find(|source| source.name == name.unwrap_or("push")),
         };
         found.cloned().ok_or_else(|| {
+            let names: Vec<&str> = self.intake.sources.iter().filter(may).map(|source| source.name.as_str()).collect();
+            match names.is_empty() {
+                true => Refusal::Nowhere("no source of this bridge takes what is pushed".into()),
+                false => Refusal::Nowhere(format!("name a source, as in /sources/NAME/fhir; there is {}", names.join(", "))),
+            }
+        })
+    }
+
+    /// Of any kind: marks of a folder's files come from outside, too.
+    fn any_source(&self, name: &str) -> Result<Source, Refusal> {
+        self.intake.source(name).cloned().ok_or_else(|| {
             let names: Vec<&str> = self.intake.sources.iter().map(|source| source.name.as_str()).collect();
             Refusal::Nowhere(format!("no source has this name; there is {}", names.join(", ")))
         })
     }
 
     /// Appends, and waits until it is durable.
-    async fn land(&self, source: &Source, entries: Vec<Entry>) -> Result<(), Refusal> {
+    async fn land(&self, source: &str, entries: Vec<Entry>) -> Result<(), Refusal> {
         self.land_until(source, entries, Instant::now()).await
     }
 
     /// As `land`, but waits for room: what came before of the same stream is in landing already.
-    async fn land_patiently(&self, source: &Source, entries: Vec<Entry>) -> Result<(), Refusal> {
+    async fn land_patiently(&self, source: &str, entries: Vec<Entry>) -> Result<(), Refusal> {
         self.land_until(source, entries, Instant::now() + self.settings.busy_wait).await
     }
 
-    async fn land_until(&self, source: &Source, mut entries: Vec<Entry>, until: Instant) -> Result<(), Refusal> {
+    async fn land_until(&self, source: &str, mut entries: Vec<Entry>, until: Instant) -> Result<(), Refusal> {
         if entries.is_empty() {
             return Ok(());
         }
@@ -104,7 +119,7 @@ impl Push {
         }
         match answer.await {
             Ok(Ok(_)) => {
-                EntriesLanded { source: &source.name, entries: count }.emit();
+                EntriesLanded { source, entries: count }.emit();
                 Ok(())
             }
             Ok(Err(error)) => {

@@ -34,6 +34,9 @@ const BODY_BYTES_MAX: usize = 4 << 20;
 /// Each goes to every partition.
 const CONTACTS_MAX: usize = 1000;
 
+/// What landing calls their source: no source of resources may have this name.
+const PREFERENCES: &str = "preferences";
+
 pub async fn receive(State(push): State<Arc<Push>>, headers: HeaderMap, body: Body) -> Pushed {
     let bytes = Reader::new(&headers, body, &push.settings)?.whole(BODY_BYTES_MAX).await?;
     let reports =
@@ -42,10 +45,9 @@ pub async fn receive(State(push): State<Arc<Push>>, headers: HeaderMap, body: Bo
     if contacts > CONTACTS_MAX {
         return Err(Refusal::TooMany { what: "reports by contact", most: CONTACTS_MAX });
     }
-    let source = push.source(None)?;
     let (mut entries, mut issues) = (Vec::new(), Vec::new());
     for (number, report) in reports.iter().enumerate() {
-        match read(&push, &source.name, report) {
+        match read(&push, PREFERENCES, report) {
             Ok(read) => entries.extend(read),
             Err((code, why)) => issues.push(Issue::error(code, why).at(Some(format!("[{number}]")))),
         }
@@ -54,7 +56,7 @@ pub async fn receive(State(push): State<Arc<Push>>, headers: HeaderMap, body: Bo
     if !issues.is_empty() {
         return Ok(fhir(StatusCode::UNPROCESSABLE_ENTITY, &outcome(issues)));
     }
-    push.land(&source, entries).await?;
+    push.land(PREFERENCES, entries).await?;
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 

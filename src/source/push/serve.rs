@@ -1,11 +1,12 @@
 //! The listener: connections, each with a bound on what it may cost.
 //!
 //! In: sockets, the routes of all rooms. Out: answers; at a stop, those of the requests in hand first.
-//! Never here: a listener for others than this machine without a token, or a connection beyond the bound.
+//! Never here: a listener for others than this machine without a token and TLS, or a connection beyond the bound.
 
 use super::answer::Refusal;
 use super::settings::PushSettings;
-use crate::observe::RequestAnswered;
+use super::tls::Tls;
+use crate::observe::{HandshakeFailed, RequestAnswered};
 use anyhow::{Context, bail};
 use axum::Router;
 use axum::extract::{MatchedPath, Request, State};
@@ -16,6 +17,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
@@ -23,7 +25,7 @@ use tokio::task::JoinSet;
 /// Answers until `stop`, then lets the requests in hand end, as long as the settings allow.
 ///
 /// # Errors
-/// The listener can be reached from elsewhere, and no token is set.
+/// The listener can be reached from elsewhere, and no token is set, or nothing about TLS.
 pub async fn serve(
     listener: TcpListener,
     routes: Router,
@@ -33,6 +35,9 @@ pub async fn serve(
     let address = listener.local_addr().context("the listener's own address")?;
     if settings.token.is_none() && !address.ip().is_loopback() {
         bail!("{address} can be reached from other machines: set a token, or listen on a loopback address");
+    }
+    if settings.tls.is_none() && !settings.behind_proxy && !address.ip().is_loopback() {
+        bail!("{address} can be reached from other machines: set TLS, or say that a proxy before it ends TLS");
     }
     let routes = routes.layer(middleware::from_fn_with_state(Arc::clone(&settings), guard)).layer(middleware::from_fn(watched));
     let free = Arc::new(Semaphore::new(settings.connections_max));
@@ -73,11 +78,36 @@ async fn connection(
     place: OwnedSemaphorePermit,
     routes: Router,
     settings: Arc<PushSettings>,
+    stopped: watch::Receiver<bool>,
+) {
+    match &settings.tls {
+        None => answer(socket, routes, &settings, stopped).await,
+        Some(Tls(tls)) => {
+            let mut stopping = stopped.clone();
+            let shaken = tokio::select! {
+                shaken = tokio::time::timeout(settings.handshake_within, tls.accept(socket)) => shaken,
+                // Nothing was asked yet.
+                () = async { drop(stopping.wait_for(|stopped| *stopped).await) } => return,
+            };
+            match shaken {
+                Ok(Ok(stream)) => answer(stream, routes, &settings, stopped).await,
+                Ok(Err(_)) => HandshakeFailed { slow: false }.emit(),
+                Err(_) => HandshakeFailed { slow: true }.emit(),
+            }
+        }
+    }
+    drop(place);
+}
+
+async fn answer(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    routes: Router,
+    settings: &PushSettings,
     mut stopped: watch::Receiver<bool>,
 ) {
     let mut http = hyper::server::conn::http1::Builder::new();
     http.timer(TokioTimer::new()).header_read_timeout(settings.head_within).max_buf_size(1 << 18);
-    let mut answering = std::pin::pin!(http.serve_connection(TokioIo::new(socket), TowerToHyperService::new(routes)));
+    let mut answering = std::pin::pin!(http.serve_connection(TokioIo::new(stream), TowerToHyperService::new(routes)));
     // How a connection ends concerns its peer only: what was acknowledged is durable.
     tokio::select! {
         ended = answering.as_mut() => drop(ended),
@@ -86,7 +116,6 @@ async fn connection(
             drop(answering.await);
         }
     }
-    drop(place);
 }
 
 /// Without the token nobody learns more than that the process lives.

@@ -1,7 +1,8 @@
 //! What an operator may set about push.
 //!
-//! In: a token's file. Out: limits with their units. Never here: a token that prints.
+//! In: the files of a token and of TLS. Out: limits with their units. Never here: a token that prints.
 
+use super::tls::Tls;
 use anyhow::{Context, ensure};
 use sha2::{Digest, Sha256};
 use std::fmt;
@@ -12,6 +13,10 @@ use std::time::Duration;
 pub struct PushSettings {
     /// What each request has to bring. `None`: whoever reaches the listener, which must be loopback then.
     pub token: Option<Token>,
+    /// What the listener shakes hands with.
+    pub tls: Option<Tls>,
+    /// A proxy before the bridge ends TLS: said on purpose.
+    pub behind_proxy: bool,
     /// Bytes of a body, unpacked: 64 MB hold a Bundle of 100,000 small entries.
     pub body_bytes_max: usize,
     /// Bytes of one line of NDJSON.
@@ -22,6 +27,10 @@ pub struct PushSettings {
     pub stream_bytes_max: u64,
     /// Connections that are open at once; more wait unaccepted.
     pub connections_max: usize,
+    /// The sources that may push, by name. `None`: all.
+    pub sources: Option<Vec<String>>,
+    /// The longest that a TLS handshake may take.
+    pub handshake_within: Duration,
     /// The longest that a request's head may take, and that a connection may stand idle.
     pub head_within: Duration,
     /// The longest wait for the next bytes of a body.
@@ -38,11 +47,15 @@ impl Default for PushSettings {
     fn default() -> PushSettings {
         PushSettings {
             token: None,
+            tls: None,
+            behind_proxy: false,
             body_bytes_max: 64 << 20,
             line_bytes_max: 16 << 20,
             part_bytes: 1 << 20,
             stream_bytes_max: 64 << 30,
             connections_max: 1000,
+            sources: None,
+            handshake_within: Duration::from_secs(10),
             head_within: Duration::from_secs(10),
             body_idle: Duration::from_secs(10),
             body_bytes_per_second: 1024,
