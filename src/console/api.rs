@@ -76,7 +76,7 @@ async fn status(State(instance): State<Arc<Instance>>) -> Response {
         let log = &instance.log;
         let next = |topic: &OutTopic| log.end_of(topic);
         let mut audiences = Vec::new();
-        for definition in &instance.bridge.definitions.catalogue.audiences {
+        for definition in &instance.bridge.library.in_force().definitions.catalogue.audiences {
             let events = next(&OutTopic::Audience(definition.name.as_str().into()))?;
             let (name, title, recipient) = (definition.name.clone(), definition.title.clone(), definition.recipient.clone());
             audiences.push(Audience { name, title, recipient, events });
@@ -113,8 +113,9 @@ async fn ready(State(instance): State<Arc<Instance>>) -> Response {
 }
 
 async fn events(State(instance): State<Arc<Instance>>, Path(name): Path<String>, Query(from): Query<From>) -> Response {
-    if !instance.bridge.definitions.catalogue.audiences.iter().any(|audience| audience.name == name) {
-        let names: Vec<&str> = instance.bridge.definitions.catalogue.audiences.iter().map(|audience| audience.name.as_str()).collect();
+    let content = instance.bridge.library.in_force();
+    if !content.definitions.catalogue.audiences.iter().any(|audience| audience.name == name) {
+        let names: Vec<&str> = content.definitions.catalogue.audiences.iter().map(|audience| audience.name.as_str()).collect();
         return (StatusCode::NOT_FOUND, format!("no audience is named `{name}`; there are {}\n", names.join(", "))).into_response();
     }
     blocking(move || {

@@ -2,7 +2,7 @@
 //!
 //! In: a data folder, mappings, a clock. Out: a running bridge. Never here: a socket, a flag, a signal.
 
-use super::{Bridge, Feed, Halt, Settings, Worker};
+use super::{Board, Bridge, Content, Feed, Halt, Library, Settings, Worker};
 use crate::config::data::DataFolder;
 use crate::config::mappings::Mappings;
 use crate::log::embedded::{self, Embedded};
@@ -63,12 +63,13 @@ impl Instance {
         }
         let member_keys = policy.recipients.iter().map(|recipient| MemberKey::new(&recipient.key, 1, &folder.members)).collect();
         let definitions = Arc::new(Definitions::new(catalogue, policy, valuesets));
+        let library = Arc::new(Library::new(0, Content { hash: String::new(), definitions, member_keys }));
         let (keys, partitions) = (Keys::new(&folder.routing), Partitions(partitions));
         let source = Source { name: PUSH.into(), namespace: String::new(), versions: Versions::LastUpdated };
         let feed = Feed { source: source.clone(), marked: true, proves: false };
-        let intake = Intake { definitions: Arc::clone(&definitions), keys: keys.clone(), partitions, sources: vec![source] };
+        let intake = Intake { read_by: library.read_by.clone(), keys: keys.clone(), partitions, sources: vec![source] };
         let name = "urn:footbridge".to_owned();
-        let bridge = Arc::new(Bridge { definitions, keys, member_keys, name, partitions, feeds: vec![feed], settings });
+        let bridge = Arc::new(Bridge { library, keys, board: Board::default(), name, partitions, feeds: vec![feed], settings });
         let stop = Arc::new(AtomicBool::new(false));
         let sessions = log.sessions(workers.max(1))?;
         let standing = Arc::new(Mutex::new(vec![None; sessions.len()]));

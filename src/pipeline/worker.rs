@@ -153,6 +153,11 @@ impl<L: Log> Worker<L> {
         }
         let mut stage = Stage::default();
         let clock = (self.clock)();
+        // One partition a turn, so that what comes in is never long behind it; and before what came, so that it catches up.
+        let mut preparing = false;
+        for shard in self.shards.values_mut() {
+            preparing = preparing || shard.go_on(&self.bridge, &self.log, &mut stage)?;
+        }
         for record in &batch.records {
             if record.stamp.since(clock) > self.bridge.settings.clock_skew_max {
                 return Err(Halt::Clock { place: record.place, stamp: record.stamp, clock });
@@ -174,7 +179,7 @@ impl<L: Log> Worker<L> {
                 shard.drained();
             }
         }
-        let mut busy = false;
+        let mut busy = preparing;
         for shard in self.shards.values_mut() {
             busy |= shard.work(&self.bridge, &self.log, self.bridge.settings.slice, &mut stage)?;
             shard.tick(clock, &mut stage);
@@ -191,7 +196,7 @@ impl<L: Log> Worker<L> {
             return Ok(());
         }
         self.log.commit(commit)?;
-        self.shards.values_mut().for_each(Shard::committed);
+        self.shards.values_mut().for_each(|shard| shard.committed(&self.bridge));
         Ok(())
     }
 

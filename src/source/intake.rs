@@ -3,9 +3,9 @@
 //! In: FHIR bytes and the name of their source. Out: landing entries, those of one person in one group; what was refused.
 //! Never here: an acknowledgement, a clock, or what a resource says beyond whose it is.
 
+use super::ReadBy;
 use super::landing::{self, Envelope, Note, Partitions, Resource};
 use crate::log::{Entry, Kind};
-use footbridge_core::audience::Definitions;
 use footbridge_core::fhir::bundle::{self, Bundle, BundleKind, Change};
 use footbridge_core::fhir::{self, BundleLinks, Unreadable, Version, Versions, peek};
 use footbridge_core::key::{Keys, Person};
@@ -13,7 +13,6 @@ use footbridge_core::shard::{Origin, Preference, Route};
 use footbridge_core::time::Instant;
 use sha2::{Digest, Sha256};
 use std::collections::HashMap;
-use std::sync::Arc;
 
 /// One source as the configuration names it.
 #[derive(Debug, Clone)]
@@ -25,7 +24,7 @@ pub struct Source {
 }
 
 pub struct Intake {
-    pub definitions: Arc<Definitions>,
+    pub read_by: ReadBy,
     pub keys: Keys,
     pub partitions: Partitions,
     pub sources: Vec<Source>,
@@ -52,8 +51,17 @@ impl Intake {
         self.sources.iter().find(|source| source.name == name)
     }
 
-    fn origin<'a>(&'a self, source: &'a Source) -> Origin<'a> {
-        Origin { definitions: &self.definitions, keys: &self.keys, namespace: &source.namespace, versions: source.versions }
+    /// As the first of all definitions that read its type would tell.
+    fn route(&self, source: &Source, body: &[u8], given_id: Option<&str>, links: Option<&BundleLinks>) -> Route {
+        let mut route = Route::Unread;
+        for definitions in self.read_by.all().iter() {
+            let origin = Origin { definitions, keys: &self.keys, namespace: &source.namespace, versions: source.versions };
+            route = origin.route(body, given_id, links);
+            if !matches!(route, Route::Unread) {
+                break;
+            }
+        }
+        route
     }
 
     /// A resource, or a Bundle: what one Bundle says of a person is one group.
@@ -101,7 +109,7 @@ impl Intake {
     }
 
     fn deleted(&self, source: &Source, kind: &str, id: &str, version: Option<Version>, received: &mut Received) {
-        if !self.definitions.reads(kind) {
+        if !self.read_by.reads(kind) {
             received.unread += 1;
             return;
         }
@@ -131,7 +139,7 @@ impl Intake {
     ) {
         received.resources += 1;
         let envelope = Envelope { given_id, links: links.map_or_else(Vec::new, |links| links.needed_by(body)), body };
-        match self.origin(source).route(body, given_id, links) {
+        match self.route(source, body, given_id, links) {
             Route::Unread => received.unread += 1,
             Route::Persons { kind, key, version, persons } => {
                 for person in persons {

@@ -11,7 +11,7 @@ use footbridge::demo::shipped;
 use footbridge::log::faulty::FaultySession;
 use footbridge::log::faulty::{Faulty, VirtualClock};
 use footbridge::log::{Landing, OutTopic};
-use footbridge::pipeline::{self, Bridge, Worker};
+use footbridge::pipeline::{self, Board, Bridge, Content, Library, Worker};
 use footbridge::source::intake::{Intake, Source};
 use footbridge::source::landing::Partitions;
 use footbridge_core::audience::Definitions;
@@ -72,9 +72,10 @@ impl Bench {
         let feed = pipeline::Feed { source: source.clone(), marked: true, proves };
         let clock = VirtualClock::at(from);
         let log = Faulty::new(PARTITIONS, clock.clock(), seed);
-        let intake = Intake { definitions: Arc::clone(&definitions), keys: keys.clone(), partitions, sources: vec![source] };
+        let library = Arc::new(Library::new(0, Content { hash: "first".into(), definitions, member_keys }));
+        let intake = Intake { read_by: library.read_by.clone(), keys: keys.clone(), partitions, sources: vec![source] };
         let settings = pipeline::Settings { members_max: 16, slice: 2, ..pipeline::Settings::default() };
-        let bridge = Bridge { definitions, keys, member_keys, name: "urn:test".into(), partitions, feeds: vec![feed], settings };
+        let bridge = Bridge { library, keys, board: Board::default(), name: "urn:test".into(), partitions, feeds: vec![feed], settings };
         Bench { clock, log, intake, bridge: Arc::new(bridge) }
     }
 
@@ -104,7 +105,7 @@ impl Bench {
 
     pub fn told(&self) -> Told {
         let mut told = Told::new();
-        for audience in &self.bridge.definitions.catalogue.audiences {
+        for audience in &self.bridge.library.in_force().definitions.catalogue.audiences {
             let outputs = self.log.outputs(&OutTopic::Audience(audience.name.as_str().into()), 0, usize::MAX);
             for stored in outputs.list {
                 let member = String::from_utf8(stored.key).expect("a member id is text");
