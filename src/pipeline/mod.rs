@@ -14,6 +14,7 @@ mod owners;
 mod position;
 mod shard;
 mod side;
+mod steward;
 mod timers;
 mod worker;
 
@@ -22,6 +23,7 @@ pub use change::Moves;
 pub use instance::{Instance, Options, PUSH};
 pub use library::{Content, Library};
 pub use position::{Position, Stage};
+pub use steward::{Brake, Kept, Next, Outcome, Purpose, Step, Steward};
 pub use worker::{Halt, Worker};
 
 use crate::source::intake::Source;
