@@ -2,28 +2,29 @@
 //!
 //! In: a data folder, mappings, a clock. Out: a running bridge. Never here: a socket, a flag, a signal.
 
-use super::{Board, Bridge, Content, Feed, Halt, Library, Settings, Worker};
+use super::{Board, Bridge, Changing, Feed, Halt, Settings, Worker};
 use crate::config::data::DataFolder;
 use crate::config::mappings::Mappings;
 use crate::log::embedded::{self, Embedded};
 use crate::log::{Clock, Entry, Full, Landing, LogError, Stamped};
 use crate::source::intake::{Intake, Source};
 use crate::source::landing::Partitions;
-use anyhow::{Context, bail};
-use footbridge_core::audience::Definitions;
+use anyhow::Context;
 use footbridge_core::fhir::Versions;
-use footbridge_core::gate::MemberKey;
 use footbridge_core::key::Keys;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 pub struct Instance {
     pub log: Embedded,
     pub intake: Arc<Intake>,
     pub bridge: Arc<Bridge>,
+    pub changing: Arc<Changing>,
     stop: Arc<AtomicBool>,
     workers: Vec<JoinHandle<Result<(), Halt>>>,
+    steward: JoinHandle<()>,
     standing: Arc<Mutex<Vec<Option<String>>>>,
     busy: Vec<Arc<AtomicBool>>,
 }
@@ -39,8 +40,9 @@ pub struct Options {
 /// The source that there is without a configuration.
 pub const PUSH: &str = "push";
 
-/// Under which the mappings that the state was computed with stand among the definitions.
-const IN_FORCE: &[u8] = b"in force";
+/// Between two looks at definitions that are on their way, and at whether there are any.
+const TURN: Duration = Duration::from_millis(20);
+const REST: Duration = Duration::from_millis(200);
 
 /// Under which a marked baseline stands among the definitions, for a start to say so.
 fn marked(source: &str) -> Vec<u8> {
@@ -51,19 +53,9 @@ impl Instance {
     pub fn start(folder: &DataFolder, mappings: Mappings, options: Options, clock: Clock) -> anyhow::Result<Instance> {
         let Options { partitions, workers, settings, log } = options;
         let log = Embedded::open(&folder.log(), embedded::Settings { partitions, ..log }, Arc::clone(&clock))?;
-        let Mappings { catalogue, policy, valuesets, digest, .. } = mappings;
-        match log.definition(IN_FORCE)? {
-            None => log.define(IN_FORCE, Some(digest.into_bytes()))?,
-            Some(before) if &before[..] == digest.as_bytes() => {}
-            Some(_) => bail!(
-                "{}: its state was computed with other mappings; changed mappings cannot be adopted yet: start with a new folder \
-                 and load it again, or go back to the mappings before",
-                folder.path().display()
-            ),
-        }
-        let member_keys = policy.recipients.iter().map(|recipient| MemberKey::new(&recipient.key, 1, &folder.members)).collect();
-        let definitions = Arc::new(Definitions::new(catalogue, policy, valuesets));
-        let library = Arc::new(Library::new(0, Content { hash: String::new(), definitions, member_keys }));
+        let at = folder.path().display().to_string();
+        let changing = Arc::new(Changing::open(&log, mappings, &folder.members, Partitions(partitions), &at)?);
+        let library = changing.library();
         let (keys, partitions) = (Keys::new(&folder.routing), Partitions(partitions));
         let source = Source { name: PUSH.into(), namespace: String::new(), versions: Versions::LastUpdated };
         let feed = Feed { source: source.clone(), marked: true, proves: false };
@@ -85,7 +77,14 @@ impl Instance {
             });
             threads.push(thread.context("a worker's thread")?);
         }
-        Ok(Instance { log, intake: Arc::new(intake), bridge, stop, workers: threads, standing, busy })
+        let (steward, at_work, its_stop) = (Arc::clone(&changing), Arc::clone(&bridge), Arc::clone(&stop));
+        let steward = std::thread::Builder::new().name("steward".to_owned()).spawn(move || {
+            while !its_stop.load(Ordering::Acquire) {
+                std::thread::sleep(if steward.turn(&at_work.board) { TURN } else { REST });
+            }
+        });
+        let steward = steward.context("the steward's thread")?;
+        Ok(Instance { log, intake: Arc::new(intake), bridge, changing, stop, workers: threads, steward, standing, busy })
     }
 
     /// Appends and waits until it is durable. A full queue is waited for.
@@ -100,7 +99,7 @@ impl Instance {
                 Ok(()) => return answer.recv().map_err(|_| LogError::stopped("landing"))?.map(Some),
                 Err(Full { entries: back, .. }) => {
                     entries = back;
-                    std::thread::sleep(std::time::Duration::from_millis(2));
+                    std::thread::sleep(Duration::from_millis(2));
                 }
             }
         }
@@ -136,7 +135,8 @@ impl Instance {
 
     /// Why workers stand still, if any does.
     pub fn troubles(&self) -> Vec<String> {
-        self.standing.lock().unwrap_or_else(PoisonError::into_inner).iter().flatten().cloned().collect()
+        let workers = self.standing.lock().unwrap_or_else(PoisonError::into_inner);
+        workers.iter().flatten().cloned().chain(self.changing.trouble()).collect()
     }
 
     /// Whether a worker has ended by itself: the instance is of no use any more.
@@ -154,6 +154,6 @@ impl Instance {
                 Err(_) => return Err(Halt::Log(LogError::stopped("a worker"))),
             }
         }
-        Ok(())
+        self.steward.join().map_err(|_| Halt::Log(LogError::stopped("the steward")))
     }
 }

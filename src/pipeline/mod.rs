@@ -6,6 +6,7 @@
 mod adoption;
 mod board;
 mod change;
+mod changing;
 mod instance;
 mod library;
 mod members;
@@ -20,6 +21,7 @@ mod worker;
 
 pub use board::{Board, Counted, Progress, Standing};
 pub use change::Moves;
+pub use changing::{AudienceMoves, Changing, Report, read_texts};
 pub use instance::{Instance, Options, PUSH};
 pub use library::{Content, Library};
 pub use position::{Position, Stage};

@@ -74,20 +74,6 @@ pub enum Brake {
     Missing { resource_type: String },
 }
 
-impl std::fmt::Display for Brake {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Brake::Moves { audience, moved, present } => {
-                write!(f, "audience {audience}: {moved} members would enter or leave, of {present}; look with `footbridge status`, then `footbridge proceed`")
-            }
-            Brake::Missing { resource_type } => write!(
-                f,
-                "landing has no {resource_type} from before these mappings: send all of them again (POST /fhir), then `footbridge proceed`"
-            ),
-        }
-    }
-}
-
 impl Steward {
     pub fn new(kept: Kept) -> Steward {
         Steward { kept, given: false, heard: None, counted: None }
@@ -127,7 +113,13 @@ impl Steward {
 
     /// Goes on where the partitions allow it. What follows in `kept` must be durable before the order is given to all
     /// partitions; an order that could not be given is asked for again with [`Steward::again`].
-    pub fn turn(&mut self, partitions: u16, progress: &BTreeMap<u16, Progress>, radius: BlastRadius, types: &BTreeSet<String>) -> (Option<Order>, Option<Outcome>) {
+    pub fn turn(
+        &mut self,
+        partitions: u16,
+        progress: &BTreeMap<u16, Progress>,
+        radius: BlastRadius,
+        types: &BTreeSet<String>,
+    ) -> (Option<Order>, Option<Outcome>) {
         let Some(next) = &self.kept.next else { return (None, None) };
         if !std::mem::replace(&mut self.given, true) {
             return (Some(next.order()), None);
