@@ -54,25 +54,33 @@ impl Shard {
                 self.replay(bridge, log, cursor, stage).map(|()| true)
             }
             Phase::Preparing(Preparing { count: Some(count), .. }) if count.bucket < BUCKETS => {
-                let bucket = count.bucket;
-                self.count(bridge, log, bucket).map(|()| true)
+                let mut bucket = count.bucket;
+                let mut persons = 0;
+                while bucket < BUCKETS && persons < bridge.settings.slice {
+                    persons += self.count(bridge, log, bucket)?;
+                    bucket += 1;
+                }
+                Ok(true)
             }
             Phase::Preparing(_) => Ok(false),
         }
     }
 
-    fn clear(&mut self, bridge: &Bridge, log: &impl Log, bucket: u16, then: Option<Generation>) -> Result<(), LogError> {
+    fn clear(&mut self, bridge: &Bridge, log: &impl Log, from: u16, then: Option<Generation>) -> Result<(), LogError> {
         self.moved = true;
         let (place, space) = (self.place, self.change.space.other());
-        for kind in KINDS {
-            let state = &mut self.state;
-            log.scan(place, &[space.key(kind), bucket as u8], &mut |key, _| state.push((place, key.to_vec(), None)))?;
+        let (mut bucket, before) = (from, self.state.len());
+        while bucket < BUCKETS && self.state.len() - before < bridge.settings.slice {
+            for kind in KINDS {
+                let state = &mut self.state;
+                log.scan(place, &[space.key(kind), bucket as u8], &mut |key, _| state.push((place, key.to_vec(), None)))?;
+            }
+            bucket += 1;
         }
-        self.change.phase = match (bucket + 1 < BUCKETS, then) {
-            (true, then) => Phase::Clearing { bucket: bucket + 1, then },
-            (false, None) => Phase::Steady,
-            (false, Some(generation)) => {
-                // What was cleared in this turn is not committed yet, and nothing of it is read before it is.
+        self.change.phase = match then {
+            then if bucket < BUCKETS => Phase::Clearing { bucket, then },
+            None => Phase::Steady,
+            Some(generation) => {
                 self.other = Some(Side::empty(bridge, place, space, generation, true)?);
                 Phase::Preparing(Preparing { generation, cursor: 0, now: Instant::BEGIN, sent: 0, received: 0, count: None })
             }
@@ -218,25 +226,26 @@ impl Shard {
         Ok(())
     }
 
-    /// What adopting would move of one bucket of persons, if it were done now.
-    fn count(&mut self, bridge: &Bridge, log: &impl Log, bucket: u16) -> Result<(), LogError> {
+    /// What adopting would move of one bucket of persons, if it were done now; how many they are.
+    fn count(&mut self, bridge: &Bridge, log: &impl Log, bucket: u16) -> Result<usize, LogError> {
         self.moved = true;
-        let Some(side) = &mut self.other else { return Ok(()) };
+        let Some(side) = &mut self.other else { return Ok(0) };
         let mut persons = self.running.members.bucket(log, bucket as u8)?;
         persons.extend(side.members.bucket(log, bucket as u8)?);
         let former = Former::all(&self.running.content.definitions, &self.running.content.member_keys);
         let definitions = Arc::clone(&side.content.definitions);
         let mut counted: Vec<(String, Moves)> = Vec::new();
+        let many = persons.len();
         for person in persons {
             let one = self.running.members.look(log, person)?;
             let (member, versions) = (one.member.clone(), one.versions.clone());
             for (name, _) in member.emitted.iter().filter(|(_, emitted)| emitted.shown.is_some()) {
                 counted.push((name.to_string(), Moves { present: 1, ..Moves::default() }));
             }
-            let Some(side) = &mut self.other else { return Ok(()) };
+            let Some(side) = &mut self.other else { return Ok(0) };
             let fresh = side.members.look(log, person)?;
             let adopt = Adopt { member: fresh.member.clone(), versions: fresh.versions.clone(), former: Arc::clone(&former) };
-            let Some(side) = &self.other else { return Ok(()) };
+            let Some(side) = &self.other else { return Ok(0) };
             let (silent, fresh_until) = self.heard_under(bridge, &definitions);
             let moment = Moment { now: self.position.now, hold: false, silent: &silent, fresh_until };
             let setting = Setting {
@@ -253,7 +262,7 @@ impl Shard {
             count.bucket = bucket + 1;
             counted.into_iter().for_each(|(name, moved)| count.audiences.entry(name).or_default().add(&moved));
         }
-        Ok(())
+        Ok(many)
     }
 
     /// The cut-over: from this record on the new definitions decide, and each member is taken over as of now.
@@ -287,30 +296,32 @@ impl Shard {
         Ok(())
     }
 
-    /// Takes over the next member of an adoption; whether there was one, or may be.
+    /// Takes over the next member of an adoption; whether there was one.
     pub(super) fn adopt_one(&mut self, bridge: &Bridge, log: &impl Log, stage: &mut Stage) -> Result<bool, LogError> {
         let Phase::Adopting { bucket, .. } = &mut self.change.phase else { return Ok(false) };
         self.moved = true;
-        match &mut self.left {
-            // A bucket that is begun is begun again after a start: those who were taken over are passed by.
-            None if *bucket < BUCKETS => {
-                let now = *bucket as u8;
-                let mut persons = self.running.members.bucket(log, now)?;
-                if let Some(before) = &self.other {
-                    persons.extend(before.members.bucket(log, now)?);
+        loop {
+            match &mut self.left {
+                Some(left) => match left.pop_front() {
+                    Some(person) => return self.take_over(bridge, log, person, stage).map(|()| true),
+                    None => (*bucket, self.left) = (*bucket + 1, None),
+                },
+                // A bucket that is begun is begun again after a start: those who were taken over are passed by.
+                None if *bucket < BUCKETS => {
+                    let now = *bucket as u8;
+                    let mut persons = self.running.members.bucket(log, now)?;
+                    if let Some(before) = &self.other {
+                        persons.extend(before.members.bucket(log, now)?);
+                    }
+                    self.left = Some(persons.into_iter().collect());
                 }
-                self.left = Some(persons.into_iter().collect());
+                None => {
+                    self.former = Arc::default();
+                    self.leave(None);
+                    return Ok(false);
+                }
             }
-            None => {
-                self.former = Arc::default();
-                self.leave(None);
-            }
-            Some(left) => match left.pop_front() {
-                Some(person) => self.take_over(bridge, log, person, stage)?,
-                None => (*bucket, self.left) = (*bucket + 1, None),
-            },
         }
-        Ok(true)
     }
 
     /// Where an adoption has not reached a member yet, it does now, as of the instant that it has for all.

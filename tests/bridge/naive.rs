@@ -147,7 +147,8 @@ impl Known {
                 finals.iter().filter(good).count() >= self.variant.finals
             }
             "drug" if !self.variant.drug => false,
-            "drug" => self.theirs(Kind::Request, &group).iter().any(|record| {
+            "medicated" if self.variant.drug => false,
+            "drug" | "medicated" => self.theirs(Kind::Request, &group).iter().any(|record| {
                 let Some(What::Request { active, medication }) = record.what else { return false };
                 let drug = self.newest.get(&(Kind::Medication, medication));
                 let good = drug.is_some_and(|drug| drug.what == Some(What::Medication { active: true }) && !hidden(drug));

@@ -1,4 +1,4 @@
-//! A small world of its own for the simulation: six audiences, a few people, and what may be said of them.
+//! A small world of its own for the simulation: audiences, a few people, and what may be said of them.
 //!
 //! In: dice. Out: records, and the same as FHIR JSON in three dialects of Consent. Never here: what follows from them.
 
@@ -6,7 +6,7 @@ use footbridge::log::faulty::Chance;
 use footbridge_core::time::{Instant, Span};
 
 pub const PEOPLE: usize = 5;
-pub const AUDIENCES: [&str; 6] = ["due", "had", "twice", "drug", "band", "seminar"];
+pub const AUDIENCES: [&str; 7] = ["due", "had", "twice", "drug", "medicated", "band", "seminar"];
 
 /// Stands in every body that nobody can read, so that quarantine can be compared with landing.
 pub const SPOILT: &str = "spoilt";
@@ -19,7 +19,7 @@ pub struct Variant {
     pub had_days: i64,
     /// So many final Observations make `twice`.
     pub finals: usize,
-    /// There is an audience `drug`.
+    /// Who takes an active drug is in `drug`, or else in `medicated`; the other is not there.
     pub drug: bool,
     /// The policy withholds what is labelled.
     pub withholds: bool,
@@ -49,7 +49,7 @@ pub fn mappings(feed: &str, variant: Variant) -> Vec<(String, String)> {
          authorization: purpose-only\n\
          sensitive: {{ valuesets: [], withhold: [{withhold}], unresolved: withhold, places: [], sources: {{}} }}\n{feed}\n"
     );
-    let mut files = vec![
+    vec![
         audience(
             "due",
             "treatment",
@@ -68,7 +68,7 @@ pub fn mappings(feed: &str, variant: Variant) -> Vec<(String, String)> {
         ),
         audience("twice", "treatment", &format!("members:\n  at_least: {{ count: {finals}, of: {{ Observation: status = 'final' }} }}")),
         audience(
-            "drug",
+            if drug { "drug" } else { "medicated" },
             "treatment",
             "members:\n  MedicationRequest: status = 'active' and \
              medication.ofType(Reference).resolve().ofType(Medication).where(status = 'active').exists()",
@@ -80,9 +80,7 @@ pub fn mappings(feed: &str, variant: Variant) -> Vec<(String, String)> {
         ),
         audience("seminar", "marketing", "members:\n  Patient: gender.exists()"),
         ("policy.yaml".to_owned(), policy),
-    ];
-    files.retain(|(name, _)| drug || name != "audiences/drug.yaml");
-    files
+    ]
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
