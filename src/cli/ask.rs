@@ -21,7 +21,7 @@ pub struct Bridge {
 }
 
 impl Bridge {
-    fn client(&self) -> anyhow::Result<Client> {
+    pub fn client(&self) -> anyhow::Result<Client> {
         let token = match &self.token_file {
             Some(file) => Some(std::fs::read_to_string(file).with_context(|| file.display().to_string())?.trim().to_owned()),
             None => None,
@@ -71,11 +71,11 @@ pub fn tail(args: &Tail) -> anyhow::Result<Exit> {
     }
 }
 
-fn text<'a>(value: &'a Value, key: &str) -> &'a str {
+pub fn text<'a>(value: &'a Value, key: &str) -> &'a str {
     value.get(key).and_then(|value| value.as_str()).unwrap_or("")
 }
 
-fn number(value: &Value, key: &str) -> u64 {
+pub fn number(value: &Value, key: &str) -> u64 {
     value.get(key).and_then(sonic_rs::JsonValueTrait::as_u64).unwrap_or(0)
 }
 
@@ -132,6 +132,9 @@ pub fn status(args: &Status) -> anyhow::Result<Exit> {
             writeln!(out, "{:>10} events  {:<40} to {}", number(audience, "events"), text(audience, "name"), text(audience, "recipient"))?;
         }
         writeln!(out, "{:>10} records went to quarantine", number(&status, "quarantined"))?;
+        if let Some(next) = status.get("definitions").and_then(|definitions| definitions.get("next")) {
+            super::change::told(&mut out, next)?;
+        }
     }
     Ok(if troubles.is_empty() { Exit::Ok } else { Exit::Problems })
 }

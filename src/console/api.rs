@@ -1,15 +1,16 @@
 //! Routes for commands and probes beside `/fhir`.
 //!
-//! `GET /status`; `GET /audiences/{name}/events?from=OFFSET&max=N&wait=SECONDS` and `GET /quarantine?from=…&max=…`: one JSON object
+//! `GET /status`; `POST /definitions/proceed`; `POST /definitions/plan`, then `GET` with its generation; `GET /audiences/{name}/events?from=OFFSET&max=N&wait=SECONDS` and `GET /quarantine?from=…&max=…`: one JSON object
 //! a line, the offset to go on from in the header `footbridge-next`. Never here: a record's own bytes without being asked for one.
 
 use crate::log::{LogError, OutTopic, Outputs, Stored};
-use crate::pipeline::Instance;
+use crate::pipeline::{AudienceMoves, Instance, Report, read_texts};
 use axum::Router;
-use axum::extract::{Path, Query, State};
+use axum::body::Bytes;
+use axum::extract::{DefaultBodyLimit, Path, Query, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,6 +22,8 @@ pub fn routes(instance: Arc<Instance>) -> Router {
         .route("/quarantine", get(quarantine))
         .route("/quarantine/item", get(item))
         .route("/readyz", get(ready))
+        .route("/definitions/proceed", post(proceed))
+        .route("/definitions/plan", get(planned).post(plan).layer(DefaultBodyLimit::max(MAPPINGS_BYTES_MAX)))
         .with_state(instance)
 }
 
@@ -32,6 +35,7 @@ struct Status {
     worked_off: bool,
     audiences: Vec<Audience>,
     quarantined: u64,
+    definitions: Report,
 }
 
 #[derive(Serialize)]
@@ -86,6 +90,7 @@ async fn status(State(instance): State<Arc<Instance>>) -> Response {
             worked_off: instance.is_worked_off()?,
             audiences,
             quarantined: next(&OutTopic::Quarantine)?,
+            definitions: instance.changing.report(&instance.bridge.board),
         };
         Ok(json(&status))
     })
@@ -130,6 +135,59 @@ async fn quarantine(State(instance): State<Arc<Instance>>, Query(from): Query<Fr
     blocking(move || {
         let outputs = instance.log.outputs(&OutTopic::Quarantine, from.from, from.max.min(10_000))?;
         Ok(lines(&outputs, false))
+    })
+    .await
+}
+
+/// Lets definitions that wait for it pass the brake.
+async fn proceed(State(instance): State<Arc<Instance>>) -> Response {
+    blocking(move || {
+        Ok(match instance.changing.proceed()? {
+            true => StatusCode::NO_CONTENT.into_response(),
+            false => (StatusCode::CONFLICT, "nothing waits for it\n").into_response(),
+        })
+    })
+    .await
+}
+
+/// The longest body that holds mappings, as texts by file.
+const MAPPINGS_BYTES_MAX: usize = 64 << 20;
+
+#[derive(Serialize, Deserialize)]
+pub struct Planned {
+    pub generation: u64,
+}
+
+/// Prepares mappings, given as `[[FILE, TEXT], ...]`, only to know what they would move.
+async fn plan(State(instance): State<Arc<Instance>>, body: Bytes) -> Response {
+    blocking(move || {
+        let Ok(texts) = sonic_rs::from_slice::<Vec<(String, String)>>(&body) else {
+            return Ok((StatusCode::BAD_REQUEST, "the body is no list of files and their texts\n").into_response());
+        };
+        let Some(mappings) = read_texts(&texts) else {
+            return Ok((StatusCode::UNPROCESSABLE_ENTITY, "the mappings are not right: footbridge check says why\n").into_response());
+        };
+        Ok(match instance.changing.plan(mappings)? {
+            Some(generation) => json(&Planned { generation }),
+            None => (StatusCode::CONFLICT, "other definitions are on their way; footbridge status says how far\n").into_response(),
+        })
+    })
+    .await
+}
+
+#[derive(Serialize)]
+struct Plan {
+    done: bool,
+    audiences: Vec<AudienceMoves>,
+}
+
+async fn planned(State(instance): State<Arc<Instance>>, Query(Planned { generation }): Query<Planned>) -> Response {
+    blocking(move || {
+        let audiences = instance.changing.planned(generation);
+        if audiences.is_none() && instance.changing.is_settled() {
+            return Ok((StatusCode::NOT_FOUND, "nothing of this plan is known any more; make it again\n").into_response());
+        }
+        Ok(json(&Plan { done: audiences.is_some(), audiences: audiences.unwrap_or_default() }))
     })
     .await
 }

@@ -44,6 +44,17 @@ impl Shard {
         self.change.phase = Phase::Clearing { bucket: 0, then };
     }
 
+    /// Whether [`Shard::go_on`] has something to do.
+    pub fn is_changing(&self) -> bool {
+        match &self.change.phase {
+            Phase::Steady | Phase::Adopting { .. } => false,
+            Phase::Clearing { .. } => true,
+            Phase::Preparing(Preparing { cursor, count, .. }) => {
+                *cursor < self.committed || count.as_ref().is_some_and(|count| count.bucket < BUCKETS)
+            }
+        }
+    }
+
     /// One slice of a preparation; whether there is more to do at once.
     pub fn go_on(&mut self, bridge: &Bridge, log: &impl Log, stage: &mut Stage) -> Result<bool, LogError> {
         match &self.change.phase {

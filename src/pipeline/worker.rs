@@ -183,6 +183,7 @@ impl<L: Log> Worker<L> {
         for shard in self.shards.values_mut() {
             busy |= shard.work(&self.bridge, &self.log, self.bridge.settings.slice, &mut stage)?;
             shard.tick(clock, &mut stage);
+            busy |= shard.is_changing();
         }
         self.busy.store(busy, Ordering::Release);
         self.commit(stage)
