@@ -20,7 +20,7 @@ corpus *ARGS:
 
 # the property tests on other cases than CI draws
 properties SEED CASES:
-    PROPTEST_RNG_SEED="$1" PROPTEST_CASES="$2" cargo test --release -p footbridge-core --lib
+    PROPTEST_RNG_SEED="$1" PROPTEST_CASES="$2" FOOTBRIDGE_SEEDS="$2" cargo test --release -p footbridge-core --lib
 
 # all problems of the mappings at once
 check:

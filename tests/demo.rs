@@ -38,6 +38,7 @@ fn every_scene_is_told_with_its_cause() {
         "consent-revoked",
         "not JSON at line 1",
         "Someone misses an appointment",
+        "two of one household have it",
     ] {
         assert!(story.contains(told), "{told}");
     }

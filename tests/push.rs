@@ -17,6 +17,7 @@ use footbridge_core::fhir::Versions;
 use footbridge_core::gate::MemberKey;
 use footbridge_core::key::Keys;
 use footbridge_core::time::Instant;
+use std::collections::BTreeSet;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::{Arc, Mutex};
@@ -364,11 +365,43 @@ fn preferences_are_taken_all_or_none() {
         (right.replace("recipient", "recipent"), 400),
         ("{".into(), 400),
         (String::new(), 400),
-        (r#"{"channel":"sms","what":"opt-out","contact":"+13125550100"}"#.into(), 501),
+        (r#"{"channel":"sms","what":"opt-out"}"#.into(), 422),
+        (right.replace(r#""member""#, r#""contact":"+13125550100","member""#), 422),
+        (r#"{"channel":"sms","what":"opt-out","contact":"312"}"#.into(), 422),
+        (r#"{"channel":"sms","what":"opt-out","contact":"3125550100@example.org"}"#.into(), 422),
+        (r#"{"channel":"email","what":"opt-out","contact":"+13125550100"}"#.into(), 422),
+        (r#"{"recipient":"nobody","channel":"sms","what":"opt-out","contact":"+13125550100"}"#.into(), 422),
     ] {
         let answer = ask(&wrong);
         assert_eq!(answer.status, status, "{}", answer.body);
         assert!(!answer.body.contains("312"), "no contact is repeated");
     }
     assert_eq!(bridge.taken(), 4);
+}
+
+#[test]
+fn a_preference_by_contact_goes_to_every_partition_at_once_and_says_no_contact() {
+    let bridge = bridge(|_| {});
+    let ask = |body: &str| bridge.ask("POST /preferences", "content-type: application/json\r\n", body.as_bytes());
+    let report = |what: &str, contact: &str| format!(r#"{{"recipient":"crm","channel":"sms","what":"{what}","contact":"{contact}"}}"#);
+    assert_eq!(ask(&report("opt-out", "+1 312 555 0100")).status, 204);
+    assert_eq!(ask(&report("opt-in", "(312) 555-0100")).status, 204);
+    assert_eq!(ask(&report("opt-out", "+1 312 555 0199")).status, 204);
+    assert_eq!(ask(&report("opt-out", "+1 312 555 0199").replace(r#""recipient":"crm","#, "")).status, 204);
+    assert_eq!(ask(r#"{"channel":"email","what":"bounce","contact":"Ann@Example.org"}"#).status, 204);
+    {
+        let taken = bridge.shelf.taken.lock().expect("whole");
+        let places: Vec<usize> = taken.iter().map(|one| one.iter().map(|entry| entry.place).collect::<BTreeSet<_>>().len()).collect();
+        assert_eq!(places, [4; 5], "one append each");
+        let entries: Vec<&Entry> = taken.iter().flatten().collect();
+        assert!(entries.iter().all(|entry| entry.headers.kind == Kind::ContactPreference));
+        let keys: BTreeSet<&[u8]> = entries.iter().map(|entry| entry.key.as_slice()).collect();
+        assert_eq!(keys.len(), 4, "the newest of a contact, recipient and channel takes the place of those before");
+        let holds = |bytes: &[u8], text: &str| bytes.windows(text.len()).any(|part| part.eq_ignore_ascii_case(text.as_bytes()));
+        for text in ["5550100", "555 0100", "555-0100", "5550199", "ann@example"] {
+            assert!(!entries.iter().any(|entry| holds(&entry.value, text) || holds(&entry.key, text)), "{text}");
+        }
+    }
+    let many = format!("[{}]", vec![report("opt-out", "3125550100"); 1001].join(","));
+    assert_eq!((ask(&many).status, bridge.taken()), (413, 20));
 }

@@ -3,6 +3,10 @@
 //! In: the routing secret, a namespace, FHIR ids. Out: persons, resource keys, amounts, partitions.
 //! Never here: a way back from a key to an id, or a secret that prints.
 
+mod contact;
+
+pub use contact::{ContactKey, ContactKind};
+
 use std::fmt;
 
 use hmac::{Hmac, KeyInit, Mac};
@@ -97,6 +101,7 @@ enum Use {
     Person = 1,
     Resource = 2,
     Amount = 3,
+    Contact = 4,
 }
 
 /// The routing secret, ready to hash. It never rotates: partition, state, holdout and spread hang on it.

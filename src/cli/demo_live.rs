@@ -10,7 +10,7 @@ use footbridge_core::fhir::peek;
 use footbridge_core::gate::MemberKey;
 use footbridge_core::key::Keys;
 use footbridge_core::time::{Instant, Span};
-use sonic_rs::{JsonContainerTrait, JsonValueTrait, Value};
+use sonic_rs::{JsonContainerTrait, JsonValueMutTrait, JsonValueTrait, Value};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::io::{BufRead, BufReader};
@@ -22,6 +22,7 @@ use std::time::{Duration, Instant as Stopwatch};
 const ROUTING: &[u8; 32] = b"the demo's routing secret, known";
 const MEMBERS: &[u8; 32] = b"the demo's members secret, known";
 const PART: usize = 200;
+const AUDIENCE: &str = "annual-wellness-visit-due";
 /// Longer than anything here takes on a slow machine.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -144,24 +145,46 @@ pub fn tell(seed: u64, people: usize, out: &mut String) -> anyhow::Result<()> {
     }
     writeln!(out)?;
     live.withdrawn(&arrivals, out)?;
+    live.opted_out(&arrivals, out)?;
     live.broken(out)?;
     live.killed(out)
 }
 
 impl Live {
-    /// Someone denies treatment messages, and is out.
-    fn withdrawn(&self, arrivals: &[population::Arrival], out: &mut String) -> anyhow::Result<()> {
-        const AUDIENCE: &str = "annual-wellness-visit-due";
+    /// Who is in the audience of these scenes: member, the id and the newest Patient, in the order of ids.
+    fn inside<'a>(&self, arrivals: &'a [population::Arrival]) -> anyhow::Result<Vec<(String, String, &'a str)>> {
         let (keys, members) = (Keys::new(ROUTING), MemberKey::new("crm", 1, MEMBERS));
         let (newest, _, _) = self.audience(AUDIENCE)?;
-        let patients = arrivals.iter().filter_map(|arrival| {
-            let peek = peek(arrival.json.as_bytes()).ok().filter(|peek| peek.kind == "Patient")?;
-            let id = peek.id?.into_owned();
-            Some((members.member(keys.person("", &id)), id))
-        });
+        let patients: BTreeMap<String, &str> = arrivals
+            .iter()
+            .filter_map(|arrival| {
+                let peek = peek(arrival.json.as_bytes()).ok().filter(|peek| peek.kind == "Patient")?;
+                Some((peek.id?.into_owned(), arrival.json.as_str()))
+            })
+            .collect();
+        let named = patients.into_iter().map(|(id, json)| (members.member(keys.person("", &id)), id, json));
         let inside = |member: &str| newest.get(member).is_some_and(|event| event["status"].as_str() != Some("exited"));
-        let found = patients.filter(|(member, _)| inside(member)).min_by(|a, b| a.1.cmp(&b.1));
-        let (member, patient) = found.with_context(|| format!("nobody is in {AUDIENCE}; try another --seed"))?;
+        Ok(named.filter(|(member, ..)| inside(member)).collect())
+    }
+
+    /// Waits until each of them has left, and gives their exits.
+    fn exits(&self, members: &[&str], begun: Stopwatch) -> anyhow::Result<Vec<Value>> {
+        loop {
+            let (newest, _, _) = self.audience(AUDIENCE)?;
+            let events = members.iter().map(|member| newest.get(*member).cloned().context("a member disappeared"));
+            let events: Vec<Value> = events.collect::<anyhow::Result<_>>()?;
+            if events.iter().all(|event| event["status"].as_str() == Some("exited")) {
+                return Ok(events);
+            }
+            ensure!(begun.elapsed() < PATIENCE, "somebody who should leave does not");
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+
+    /// Someone denies treatment messages, and is out.
+    fn withdrawn(&self, arrivals: &[population::Arrival], out: &mut String) -> anyhow::Result<()> {
+        let inside = self.inside(arrivals)?;
+        let (member, patient, _) = inside.first().with_context(|| format!("nobody is in {AUDIENCE}; try another --seed"))?;
         let now = Instant::from(jiff::Timestamp::now());
         let consent = format!(
             r#"{{"resourceType":"Consent","id":"live-denial","meta":{{"lastUpdated":"{now}"}},"status":"active","scope":{{"coding":[{{"system":"http://terminology.hl7.org/CodeSystem/consentscope","code":"patient-privacy"}}]}},"category":[{{"coding":[{{"system":"http://loinc.org","code":"59284-0"}}]}}],"patient":{{"reference":"Patient/{patient}"}},"dateTime":"{now}","policyRule":{{"coding":[{{"system":"http://terminology.hl7.org/CodeSystem/v3-ActCode","code":"OPTOUT"}}]}}}}"#
@@ -169,22 +192,53 @@ impl Live {
         let begun = Stopwatch::now();
         self.client.post("/fhir", "application/fhir+json", consent.as_bytes())?;
         let acknowledged = begun.elapsed();
-        let event = loop {
-            let (newest, _, _) = self.audience(AUDIENCE)?;
-            let event = newest.get(&member).cloned().context("a member disappeared")?;
-            if event["status"].as_str() == Some("exited") {
-                break event;
-            }
-            ensure!(begun.elapsed() < PATIENCE, "the denial has no effect");
-            std::thread::sleep(Duration::from_millis(1));
-        };
+        let events = self.exits(&[member], begun)?;
         let seen = begun.elapsed();
-        ensure!(event["reason"].as_str() == Some("stop"), "the recipient is not told to stop");
+        ensure!(events[0]["reason"].as_str() == Some("stop"), "the recipient is not told to stop");
         writeln!(out, "Someone in {AUDIENCE} says no: a Consent arrives that denies")?;
         writeln!(out, "  {member} exited, reason stop: do not contact again for this")?;
         writeln!(
             out,
             "  measured on this machine: on disk after {:.1} ms, the exit visible to the CRM after {:.1} ms\n",
+            acknowledged.as_secs_f64() * 1e3,
+            seen.as_secs_f64() * 1e3
+        )?;
+        Ok(())
+    }
+
+    /// Two people of one household have one mobile number, and someone answers STOP: the CRM knows the number only.
+    fn opted_out(&self, arrivals: &[population::Arrival], out: &mut String) -> anyhow::Result<()> {
+        let inside = self.inside(arrivals)?;
+        let [one, other] = inside.get(..2).with_context(|| format!("nobody is left in {AUDIENCE}; try another --seed"))? else {
+            bail!("two are two");
+        };
+        for ((_, _, json), number) in [one, other].into_iter().zip(["+1 312 555 0142", "(312) 555-0142"]) {
+            let mut patient: Value = sonic_rs::from_str(json).context("an invented Patient")?;
+            let now = Instant::from(jiff::Timestamp::now());
+            let household = patient.as_object_mut().context("an invented Patient")?;
+            household.insert("meta", sonic_rs::json!({ "lastUpdated": (now.to_string()) }));
+            household.insert("telecom", sonic_rs::json!([{ "system": "phone", "use": "mobile", "value": number }]));
+            let body = sonic_rs::to_string(&patient).context("an invented Patient")?;
+            self.client.post("/fhir", "application/fhir+json", body.as_bytes())?;
+        }
+        self.settled()?;
+        let members = [one.0.as_str(), other.0.as_str()];
+        let still = self.inside(arrivals)?;
+        ensure!(members.iter().all(|member| still.iter().any(|(one, ..)| one == member)), "a new number put somebody out");
+        let report = r#"{"recipient":"crm","channel":"sms","what":"opt-out","contact":"312-555-0142"}"#;
+        let begun = Stopwatch::now();
+        self.client.post("/preferences", "application/json", report.as_bytes())?;
+        let acknowledged = begun.elapsed();
+        let events = self.exits(&members, begun)?;
+        let seen = begun.elapsed();
+        ensure!(events.iter().all(|event| event["reason"].as_str() == Some("stop")), "the recipient is not told to stop");
+        writeln!(out, "A mobile number answers STOP, and the CRM reports the number; two of one household have it")?;
+        for member in members {
+            writeln!(out, "  {member} exited, reason stop: do not contact again for this")?;
+        }
+        writeln!(
+            out,
+            "  measured on this machine: on disk in every partition after {:.1} ms, both exits visible to the CRM after {:.1} ms\n",
             acknowledged.as_secs_f64() * 1e3,
             seen.as_secs_f64() * 1e3
         )?;

@@ -70,10 +70,11 @@ pub enum Kind {
     Prepare = 10,
     Adopt = 11,
     Claim = 12,
+    ContactPreference = 13,
 }
 
 impl Kind {
-    const ALL: [Kind; 12] = [
+    const ALL: [Kind; 13] = [
         Kind::Put,
         Kind::Delete,
         Kind::Preference,
@@ -86,6 +87,7 @@ impl Kind {
         Kind::Prepare,
         Kind::Adopt,
         Kind::Claim,
+        Kind::ContactPreference,
     ];
 
     fn from_byte(byte: u8) -> Option<Kind> {
@@ -265,7 +267,7 @@ mod tests {
         for kind in Kind::ALL {
             assert_eq!(Kind::from_byte(kind as u8), Some(kind));
         }
-        assert_eq!((Kind::from_byte(0), Kind::from_byte(13)), (None, None));
+        assert_eq!((Kind::from_byte(0), Kind::from_byte(14)), (None, None));
     }
 
     #[test]

@@ -9,7 +9,7 @@ use super::shard::{Shard, loser};
 use super::side::Side;
 use super::{Bridge, Generation, Stage, outputs};
 use crate::log::{Kind, Log, LogError, Record};
-use crate::source::landing::{self, Note, Order};
+use crate::source::landing::{self, Note, Order, Told};
 use footbridge_core::key::Person;
 use footbridge_core::shard::{Adopt, Former, Input, Moment, Move, Ownership, Reading, Setting, moves, step};
 use footbridge_core::time::Instant;
@@ -162,13 +162,23 @@ impl Shard {
                     }
                 }
             }
-            Kind::Message if record.version.cast_unsigned() != generation => Ok(()),
             Kind::Delete | Kind::Message | Kind::Preference | Kind::Erase => {
                 let (Ok(told), Ok(person)) = (landing::told_of(record), landing::person(record)) else {
                     return Err(self.damaged(record));
                 };
-                preparing.received += u64::from(record.kind == Kind::Message);
+                if !told.is_for(record, generation) {
+                    return Ok(());
+                }
+                preparing.received += u64::from(matches!(told, Told::Message(_)));
                 self.step_prepared(bridge, log, record, person, told.input(record.more), stage)
+            }
+            Kind::ContactPreference => {
+                let Ok(report) = landing::contact_preference_of(record) else { return Err(self.damaged(record)) };
+                let now = preparing.now;
+                if let Some(side) = &mut self.other {
+                    side.opt_out(&report, now);
+                }
+                Ok(())
             }
             Kind::Claim => {
                 let Ok(note @ Note::Deleted { resource, .. }) = landing::note_of(record) else { return Err(self.damaged(record)) };
@@ -208,9 +218,13 @@ impl Shard {
             }
         }
         let moment = Moment { now, hold: true, silent: &[], fresh_until: Instant::END };
-        let (one, setting) = side.open(bridge, log, person)?;
+        let (one, setting, holders) = side.open(bridge, log, person)?;
+        let contacts = input.may_move_contacts().then(|| one.member.buckets());
         // Held, it tells nothing.
         let done = step(&setting, person, &mut one.member, &mut one.versions, &moment, input);
+        if let Some(before) = contacts {
+            holders.moved(person, &before, &one.member.buckets());
+        }
         let generation = side.generation;
         for (to, message) in done.messages {
             let (place, number) = (bridge.partitions.of(&to), self.number());

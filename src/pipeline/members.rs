@@ -4,6 +4,8 @@
 //! Never here: a change that is dropped; only what is committed leaves the memory.
 
 use super::change::Space;
+use super::holders::HOLDER;
+use super::side;
 use crate::log::{Log, LogError, Place, StateChange, Trouble};
 use footbridge_core::key::{Person, Spread};
 use footbridge_core::shard::{Emitted, Member, Versions};
@@ -153,7 +155,7 @@ const HEAD: usize = 9;
 const PREPARED: u8 = 8;
 
 /// All kinds of keys that a space has.
-pub const KINDS: [u8; 4] = [CORE, VERSIONS, super::side::BROADCAST, super::side::REFERRING];
+pub const KINDS: [u8; 6] = [CORE, VERSIONS, side::BROADCAST, side::REFERRING, side::OPT_OUTS, HOLDER];
 
 fn person_of(key: &[u8]) -> Option<Person> {
     key.get(1..17).and_then(|bytes| bytes.try_into().ok()).map(Person::from_bytes)

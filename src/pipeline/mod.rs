@@ -7,6 +7,7 @@ mod adoption;
 mod board;
 mod change;
 mod changing;
+mod holders;
 mod instance;
 mod library;
 mod members;

@@ -15,7 +15,7 @@ use footbridge_core::audience::Definitions;
 use footbridge_core::consent::OnStale;
 use footbridge_core::fhir::{BundleLinks, Unreadable, Version};
 use footbridge_core::key::{Person, ResourceKey};
-use footbridge_core::shard::{Baseline, Former, Input, Moment, Origin, Reading, Watermark, step};
+use footbridge_core::shard::{Baseline, Former, Input, Moment, OptOuts, Origin, Reading, Watermark, step};
 use footbridge_core::time::Instant;
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -209,14 +209,15 @@ impl Shard {
         }
         match record.kind {
             Kind::Put => self.put(bridge, log, record, stage)?,
-            // As other definitions see the sender.
-            Kind::Message if record.version.cast_unsigned() != self.running.generation => {}
             Kind::Delete | Kind::Message | Kind::Preference | Kind::Erase => {
                 let (Ok(told), Ok(person)) = (landing::told_of(record), landing::person(record)) else {
                     return Err(self.damaged(record));
                 };
-                self.tell(bridge, log, person, told.input(record.more), stage)?;
+                if told.is_for(record, self.running.generation) {
+                    self.tell(bridge, log, person, told.input(record.more), stage)?;
+                }
             }
+            Kind::ContactPreference => self.contact(bridge, log, record, stage)?,
             Kind::Claim => self.shared_deleted(bridge, log, record, stage)?,
             Kind::Baseline => {
                 self.position.heard.baseline(Baseline { source: record.source().to_owned() });
@@ -275,10 +276,7 @@ impl Shard {
         match reading {
             // Its source did not read this type then, or does not now; the owners have heard of a version about nobody.
             Ok(Reading::Unread | Reading::Nobody { .. } | Reading::Unclear { .. }) | Err(_) => Ok(()),
-            Ok(Reading::Shared { key, shared, .. }) => match self.running.share(key, shared) {
-                true => self.review_referring(bridge, log, key, stage),
-                false => Ok(()),
-            },
+            Ok(Reading::Shared { key, shared, .. }) => self.share(bridge, log, key, stage, |side| side.share(key, shared)),
             Ok(Reading::About { put, .. }) => {
                 let person = landing::person(record).map_err(|_| self.damaged(record))?;
                 // Landing was keyed by a person that the resource is about.
@@ -317,20 +315,48 @@ impl Shard {
 
     fn shared_deleted(&mut self, bridge: &Bridge, log: &impl Log, record: &Record, stage: &mut Stage) -> Result<(), LogError> {
         let Ok(note @ Note::Deleted { resource, .. }) = landing::note_of(record) else { return Err(self.damaged(record)) };
-        match self.running.unshare(resource, &note.stamped(record.stamp), record.stamp) {
-            true => self.review_referring(bridge, log, resource, stage),
-            false => Ok(()),
-        }
+        let heard = note.stamped(record.stamp);
+        self.share(bridge, log, resource, stage, |side| side.unshare(resource, &heard, record.stamp))
     }
 
-    /// Those who refer to a broadcast resource look again.
-    fn review_referring(&mut self, bridge: &Bridge, log: &impl Log, key: ResourceKey, stage: &mut Stage) -> Result<(), LogError> {
+    /// What `change` makes of a broadcast resource; those who refer to it look again, if it says so.
+    fn share(
+        &mut self,
+        bridge: &Bridge,
+        log: &impl Log,
+        key: ResourceKey,
+        stage: &mut Stage,
+        change: impl FnOnce(&mut Side) -> bool,
+    ) -> Result<(), LogError> {
         let referring: Vec<Person> = self.running.referring.get(&key).into_iter().flatten().copied().collect();
+        // What is due as of an earlier instant is decided by what was known then.
+        referring.iter().try_for_each(|person| self.catch_up(bridge, log, *person, stage))?;
+        if !change(&mut self.running) {
+            return Ok(());
+        }
         referring.into_iter().try_for_each(|person| self.tell(bridge, log, person, Input::Review, stage))
+    }
+
+    /// A report of a number or an address; those who have it look again.
+    fn contact(&mut self, bridge: &Bridge, log: &impl Log, record: &Record, stage: &mut Stage) -> Result<(), LogError> {
+        let Ok(report) = landing::contact_preference_of(record) else { return Err(self.damaged(record)) };
+        let persons = self.running.holders.of(log, &OptOuts::buckets_of(&report.contact))?;
+        // What is due as of an earlier instant is decided by what was known then.
+        persons.iter().try_for_each(|person| self.catch_up(bridge, log, *person, stage))?;
+        if !self.running.opt_out(&report, self.position.now) {
+            return Ok(());
+        }
+        persons.into_iter().try_for_each(|person| self.tell(bridge, log, person, Input::Review, stage))
     }
 
     /// One input to one member, now; what time has done before comes first.
     fn tell(&mut self, bridge: &Bridge, log: &impl Log, person: Person, input: Input, stage: &mut Stage) -> Result<(), LogError> {
+        self.catch_up(bridge, log, person, stage)?;
+        self.step(bridge, log, person, self.position.now, input, stage)
+    }
+
+    /// What is due to one member as of an instant before now.
+    fn catch_up(&mut self, bridge: &Bridge, log: &impl Log, person: Person, stage: &mut Stage) -> Result<(), LogError> {
         let now = self.position.now;
         self.take_over(bridge, log, person, stage)?;
         let missed = self.timers.missed(person, now);
@@ -344,7 +370,7 @@ impl Shard {
         if let Some(at) = review.filter(|at| missed.is_none_or(|missed| *at >= missed)) {
             self.step(bridge, log, person, at, Input::Review, stage)?;
         }
-        self.step(bridge, log, person, now, input, stage)
+        Ok(())
     }
 
     pub(super) fn step(
@@ -364,8 +390,12 @@ impl Shard {
             came = Some((put.key, before, put.version, put.content.consent.is_some()));
         }
         let moment = Moment { now, hold: self.position.hold_from.is_some(), silent: &self.silent, fresh_until: self.fresh_until };
-        let (one, setting) = self.running.open(bridge, log, person)?;
+        let (one, setting, holders) = self.running.open(bridge, log, person)?;
+        let contacts = input.may_move_contacts().then(|| one.member.buckets());
         let done = step(&setting, person, &mut one.member, &mut one.versions, &moment, input);
+        if let Some(before) = contacts {
+            holders.moved(person, &before, &one.member.buckets());
+        }
         if let Some(version) = came.and_then(loser) {
             stage.landing_tombstones.push((self.place, landing::resource_key(person, version.0, Some(version.1))));
         }
@@ -486,9 +516,9 @@ impl Shard {
 
     pub fn committed(&mut self, bridge: &Bridge) {
         self.committed = self.next;
-        self.running.members.committed();
+        self.running.committed();
         if let Some(other) = &mut self.other {
-            other.members.committed();
+            other.committed();
         }
         bridge.board.tell(self.place.partition, &self.change, self.next);
     }

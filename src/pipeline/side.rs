@@ -3,13 +3,14 @@
 //! In: definitions and a space of state. Out: members to step, and what every step needs. Never here: which records come, or when.
 
 use super::change::Space;
+use super::holders::Holders;
 use super::members::{Members, One};
 use super::{Bridge, Content, Generation};
 use crate::log::{Log, LogError, Place, Retry, StateChange, Trouble};
 use footbridge_core::audience::Evidence;
 use footbridge_core::fhir::Version;
 use footbridge_core::key::{Person, ResourceKey, Spread};
-use footbridge_core::shard::{Broadcast, Ownership, Put, Setting, Shared};
+use footbridge_core::shard::{Broadcast, ContactPreference, OptOut, Ownership, Put, Setting, Shared};
 use footbridge_core::time::Instant;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
@@ -21,6 +22,8 @@ pub struct Side {
     pub broadcast: Broadcast,
     /// Who refers to a broadcast resource.
     pub referring: HashMap<ResourceKey, BTreeSet<Person>, Spread>,
+    /// Who has which contact.
+    pub holders: Holders,
     place: Place,
     space: Space,
     /// Changed since the last commit, besides the members.
@@ -29,6 +32,7 @@ pub struct Side {
 
 pub const BROADCAST: u8 = b'b';
 pub const REFERRING: u8 = b'r';
+pub const OPT_OUTS: u8 = b'o';
 
 impl Side {
     /// Nothing is known yet. `preparing`: these definitions are not in force.
@@ -42,7 +46,8 @@ impl Side {
         })?;
         let members = Members::new(place, space, preparing, bridge.settings.members_max);
         let (broadcast, referring) = (Broadcast::default(), HashMap::default());
-        Ok(Side { generation, content, members, broadcast, referring, place, space, state: Vec::new() })
+        let holders = Holders::new(place, space);
+        Ok(Side { generation, content, members, broadcast, referring, holders, place, space, state: Vec::new() })
     }
 
     /// As the log kept it.
@@ -60,6 +65,13 @@ impl Side {
             let key = key.get(1..9).and_then(|bytes| bytes.try_into().ok()).map(u64::from_be_bytes);
             match (key, postcard::from_bytes::<Shared>(value)) {
                 (Some(key), Ok(shared)) => side.broadcast.restore(ResourceKey::from_u64(key), shared),
+                _ => broken = true,
+            }
+        })?;
+        log.scan(place, &[space.key(OPT_OUTS)], &mut |key, value| {
+            let bucket = key.get(1..9).and_then(|bytes| bytes.try_into().ok()).map(u64::from_be_bytes);
+            match (bucket, postcard::from_bytes::<Vec<OptOut>>(value)) {
+                (Some(bucket), Ok(list)) => side.broadcast.opt_outs.restore(bucket, list),
                 _ => broken = true,
             }
         })?;
@@ -109,6 +121,18 @@ impl Side {
         self.state.push((self.place, [&[self.space.key(BROADCAST)][..], &key.as_u64().to_be_bytes()].concat(), value));
     }
 
+    /// Takes in a report of a number or an address. `true`: those who have it must look again.
+    pub fn opt_out(&mut self, report: &ContactPreference, now: Instant) -> bool {
+        let news = self.broadcast.opt_outs.hear(report, now);
+        if news {
+            let bucket = report.contact.bucket();
+            let list = self.broadcast.opt_outs.bucket(bucket);
+            let value = (!list.is_empty()).then(|| postcard::to_stdvec(list).expect("plain data"));
+            self.state.push((self.place, [&[self.space.key(OPT_OUTS)][..], &bucket.to_be_bytes()].concat(), value));
+        }
+        news
+    }
+
     /// Remembers which broadcast resources a record refers to. What is among the member's own resources is none.
     pub fn refer(&mut self, log: &impl Log, person: Person, put: &Put) -> Result<(), LogError> {
         if put.content.evidence.is_none() {
@@ -125,19 +149,30 @@ impl Side {
     }
 
     /// The member, and what its step needs.
-    pub fn open<'a>(&'a mut self, bridge: &'a Bridge, log: &impl Log, person: Person) -> Result<(&'a mut One, Setting<'a>), LogError> {
+    pub fn open<'a>(
+        &'a mut self,
+        bridge: &'a Bridge,
+        log: &impl Log,
+        person: Person,
+    ) -> Result<(&'a mut One, Setting<'a>, &'a mut Holders), LogError> {
         let setting = Setting {
             definitions: &self.content.definitions,
             keys: &bridge.keys,
             member_keys: &self.content.member_keys,
             broadcast: &self.broadcast,
         };
-        Ok((self.members.change(log, person)?, setting))
+        Ok((self.members.change(log, person)?, setting, &mut self.holders))
     }
 
     /// All that changed since the last commit.
     pub fn stage(&mut self, state: &mut Vec<StateChange>) {
         self.members.stage(state);
+        self.holders.stage(state);
         state.append(&mut self.state);
+    }
+
+    pub fn committed(&mut self) {
+        self.members.committed();
+        self.holders.committed();
     }
 }

@@ -9,7 +9,7 @@ use crate::log::{Entry, Kind};
 use footbridge_core::fhir::bundle::{self, Bundle, BundleKind, Change};
 use footbridge_core::fhir::{self, BundleLinks, Unreadable, Version, Versions, peek};
 use footbridge_core::key::{Keys, Person};
-use footbridge_core::shard::{Origin, Preference, Route};
+use footbridge_core::shard::{ContactPreference, Origin, Preference, Route};
 use footbridge_core::time::Instant;
 use sha2::{Digest, Sha256};
 use std::collections::HashMap;
@@ -198,6 +198,11 @@ impl Intake {
     /// What the CRM says of one person. `number` tells two such reports apart.
     pub fn preference(&self, source: &str, person: Person, preference: Preference, number: u64) -> Entry {
         landing::told(self.partitions.of(&person), person, &landing::Told::Preference(preference), number, source)
+    }
+
+    /// What the CRM says of everyone who has a contact. `number` as for one person.
+    pub fn contact_preference(&self, source: &str, report: &ContactPreference, number: u64) -> Vec<Entry> {
+        self.partitions.all().map(|place| landing::contact_preference(place, report, number, source)).collect()
     }
 }
 

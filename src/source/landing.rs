@@ -6,7 +6,7 @@
 use crate::log::{Entry, Headers, Kind, Place, Record};
 use footbridge_core::fhir::Version;
 use footbridge_core::key::{self, Person, ResourceKey};
-use footbridge_core::shard::{Input, Message, Ownership, Preference, Unclear};
+use footbridge_core::shard::{ContactPreference, Input, Message, Ownership, Preference, Unclear};
 use footbridge_core::time::Instant;
 use serde::{Deserialize, Serialize};
 
@@ -56,6 +56,7 @@ impl Note {
                 version: or_stamp(version),
                 stamp,
                 persons: smallvec::SmallVec::new(),
+                asks: None,
             }),
             Note::Unclear { resource, version, kind } => {
                 Ownership::Unclear(Unclear { key: resource, version: or_stamp(version), kind: kind.into(), more: false })
@@ -72,6 +73,8 @@ pub enum Told {
     Message(Box<Message>),
     Preference(Preference),
     Erase,
+    /// The owners have nothing more to say of this resource.
+    Confirmed(ResourceKey),
 }
 
 impl Told {
@@ -82,9 +85,15 @@ impl Told {
             Input::Message(message) => Some(Told::Message(message)),
             Input::Preference(preference) => Some(Told::Preference(preference)),
             Input::Erase => Some(Told::Erase),
+            Input::Confirmed(key) => Some(Told::Confirmed(key)),
             // A resource travels as its own bytes; the others are no records of a person.
             Input::Put(_) | Input::Adopt(_) | Input::Review | Input::Tick => None,
         }
+    }
+
+    /// What one member tells another is for those definitions that saw the sender so.
+    pub fn is_for(&self, record: &Record, generation: u64) -> bool {
+        !matches!(self, Told::Message(_)) || record.version.cast_unsigned() == generation
     }
 
     pub fn input(self, more: bool) -> Input {
@@ -94,13 +103,14 @@ impl Told {
             Told::Message(message) => Input::Message(message),
             Told::Preference(preference) => Input::Preference(preference),
             Told::Erase => Input::Erase,
+            Told::Confirmed(key) => Input::Confirmed(key),
         }
     }
 
     const fn kind(&self) -> Kind {
         match self {
             Told::Delete(_) | Told::Unclear(_) => Kind::Delete,
-            Told::Message(_) => Kind::Message,
+            Told::Message(_) | Told::Confirmed(_) => Kind::Message,
             Told::Preference(_) => Kind::Preference,
             Told::Erase => Kind::Erase,
         }
@@ -201,6 +211,7 @@ pub fn told(place: Place, person: Person, told: &Told, number: u64, source: &str
     let resource = match told {
         Told::Delete(delete) => delete.key,
         Told::Unclear(unclear) => unclear.key,
+        Told::Confirmed(key) => *key,
         Told::Message(_) | Told::Preference(_) | Told::Erase => ResourceKey::from_u64(number),
     };
     let mut key = resource_key(person, resource, Some(Version(number.cast_signed())));
@@ -234,6 +245,14 @@ pub fn order_of(record: &Record) -> Result<Order, Damaged> {
     postcard::from_bytes(record.value()).map_err(|_| Damaged)
 }
 
+/// To every partition. `number` is one of the recipient and channel: with the contact's hash the newest report stands.
+pub fn contact_preference(place: Place, report: &ContactPreference, number: u64, source: &str) -> Entry {
+    let contact = ResourceKey::from_u64(report.contact.whole().unwrap_or(0));
+    let mut key = resource_key(NOBODY, contact, Some(Version(number.cast_signed())));
+    key.push(Kind::ContactPreference as u8);
+    Entry { place, key, headers: headers(Kind::ContactPreference, "", None, false, source), value: encode(report) }
+}
+
 /// To the owners. The key begins with the resource; `number` keeps claims apart until they are worked off.
 pub fn note(place: Place, resource: ResourceKey, note: &Note, number: u64, source: &str) -> Entry {
     let mut key = Vec::with_capacity(16);
@@ -263,6 +282,12 @@ pub fn envelope(record: &Record) -> Result<Envelope<'_>, Damaged> {
 
 pub fn told_of(record: &Record) -> Result<Told, Damaged> {
     postcard::from_bytes(record.value()).map_err(|_| Damaged)
+}
+
+pub fn contact_preference_of(record: &Record) -> Result<ContactPreference, Damaged> {
+    let report: ContactPreference = postcard::from_bytes(record.value()).map_err(|_| Damaged)?;
+    // It would suppress everyone.
+    if report.contact.is_unknown() { Err(Damaged) } else { Ok(report) }
 }
 
 pub fn note_of(record: &Record) -> Result<Note, Damaged> {

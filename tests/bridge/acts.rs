@@ -2,12 +2,13 @@
 //!
 //! In: dice, the instant, what was brought before. Out: one act: entries and records. Never here: the log.
 
-use super::world::{self, Kind, PEOPLE, Record, SPOILT, patient_id};
+use super::world::{self, Kind, NUMBERS, PEOPLE, Record, SPOILT, patient_id};
 use footbridge::log::Entry;
 use footbridge::log::faulty::Chance;
 use footbridge::source::intake::{Intake, Source};
 use footbridge_core::audience::Channel;
-use footbridge_core::shard::Preference;
+use footbridge_core::key::ContactKind;
+use footbridge_core::shard::{ContactPreference, Preference};
 use footbridge_core::time::{Instant, Span};
 use std::collections::BTreeSet;
 
@@ -17,6 +18,8 @@ pub struct Act {
     pub entries: Vec<Entry>,
     pub records: Vec<Record>,
     pub opt_out: Option<(usize, bool)>,
+    /// Of a number: whether for messages of anybody, and whether it is out.
+    pub number_out: Option<(usize, bool, bool)>,
     /// One record of one person, newer than all before: the oracle knows what holds before and after it, and nothing between.
     pub simple: bool,
     pub complete_to: Option<Instant>,
@@ -46,7 +49,8 @@ impl Actor<'_> {
             67..=73 => self.delete(chance),
             74..=79 => self.again(chance),
             80..=84 => self.late(chance),
-            85..=90 => self.preference(chance),
+            85..=88 => self.preference(chance),
+            89..=90 => self.contact(chance),
             91..=95 => self.cut(chance),
             _ => self.garbage(chance),
         }
@@ -102,6 +106,20 @@ impl Actor<'_> {
         let key = self.intake.keys.person(&self.source.namespace, &patient_id(person));
         let entry = self.intake.preference("crm", key, preference, chance.number() >> 1);
         Act { entries: vec![entry], opt_out: Some((person, opted_out)), ..Act::default() }
+    }
+
+    /// Of everyone who has the number, now or later. One of another recipient concerns nobody here.
+    fn contact(&self, chance: &mut Chance) -> Act {
+        let (number, opted_out) = (chance.below(NUMBERS.len()), chance.happens(600));
+        let how = chance.number() as usize >> 8;
+        let recipient = [None, Some("crm"), Some("other")][how % 3];
+        let key = self.intake.keys.contact(ContactKind::Phone, NUMBERS[number][how / 3 % 3]).expect("a number");
+        let preference = Preference { recipient: recipient.map(str::to_owned), channel: Channel::Sms, opted_out };
+        let report = ContactPreference { contact: key, preference };
+        // As the landing key tells them apart: compaction leaves the newest of each.
+        let entries = self.intake.contact_preference("crm", &report, recipient.map_or(0, |name| name.len() as u64));
+        let number_out = (recipient != Some("other")).then_some((number, recipient.is_none(), opted_out));
+        Act { entries, number_out, ..Act::default() }
     }
 
     /// A group of one person whose sender dies in its middle.

@@ -17,12 +17,14 @@ pub struct Known {
     /// Consents of which a version came late that had never been current: it may close the gate until a newer one comes.
     late: BTreeSet<usize>,
     opted_out: BTreeSet<usize>,
+    /// Numbers that want no texts, for messages of the CRM or (`true`) of anybody.
+    numbers_out: BTreeSet<(usize, bool)>,
 }
 
 impl Default for Known {
     fn default() -> Known {
         let (newest, current, late, opted_out) = (BTreeMap::new(), BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
-        Known { variant: VARIANTS[0], newest, current, late, opted_out }
+        Known { variant: VARIANTS[0], newest, current, late, opted_out, numbers_out: Default::default() }
     }
 }
 
@@ -47,6 +49,11 @@ impl Known {
     /// Of all channels that this world has.
     pub fn opt_out(&mut self, person: usize, out: bool) {
         if out { _ = self.opted_out.insert(person) } else { _ = self.opted_out.remove(&person) }
+    }
+
+    pub fn number_out(&mut self, number: usize, of_anybody: bool, out: bool) {
+        let key = (number, of_anybody);
+        if out { _ = self.numbers_out.insert(key) } else { _ = self.numbers_out.remove(&key) }
     }
 
     fn what(&self, kind: Kind, id: usize) -> Option<&What> {
@@ -130,6 +137,14 @@ impl Known {
         }
         // Whoever wants no e-mail is told of in no audience of this world: e-mail is all that there is.
         if group.iter().any(|one| self.opted_out.contains(one)) {
+            return false;
+        }
+        // Whoever has a number that wants no texts, own or of one merged away, is told of only where there are no texts.
+        let has_it = |one: &usize| match self.what(Kind::Patient, *one) {
+            Some(What::Patient { number: Some((number, _)), .. }) => self.numbers_out.iter().any(|(out, _)| out == number),
+            _ => false,
+        };
+        if audience != "had" && group.iter().any(has_it) {
             return false;
         }
         let procedures = || self.theirs(Kind::Procedure, &group);

@@ -213,12 +213,15 @@ impl Run {
         if self.tells {
             let brought: Vec<String> = act.records.iter().map(Record::tell).collect();
             let (clock, entries) = (self.fleet.bench.clock.now(), act.entries.len());
-            eprintln!("{clock} {entries} entries: {} {:?} {:?}", brought.join("; "), act.opt_out, act.complete_to);
+            eprintln!("{clock} {entries} entries: {} {:?} {:?} {:?}", brought.join("; "), act.opt_out, act.number_out, act.complete_to);
         }
         self.since.push(self.known.clone());
         act.records.iter().for_each(|record| self.known.hear(record));
         if let Some((person, out)) = act.opt_out {
             self.known.opt_out(person, out);
+        }
+        if let Some((number, of_anybody, out)) = act.number_out {
+            self.known.number_out(number, of_anybody, out);
         }
         self.checks.complete_to = self.checks.complete_to.max(act.complete_to);
         self.history.extend(act.records);

@@ -7,6 +7,12 @@ use footbridge_core::time::{Instant, Span};
 
 pub const PEOPLE: usize = 5;
 pub const AUDIENCES: [&str; 7] = ["due", "had", "twice", "drug", "medicated", "band", "seminar"];
+/// Numbers that several may have, as somebody or other writes them.
+pub const NUMBERS: [[&str; 3]; 3] = [
+    ["+1 312 555 0100", "(312) 555-0100", "1-312-555-0100"],
+    ["+1 312 555 0199", "3125550199", "001 312 555 0199"],
+    ["+44 20 7946 0958", "020 7946 0958", "0044 20 7946 0958"],
+];
 
 /// Stands in every body that nobody can read, so that quarantine can be compared with landing.
 pub const SPOILT: &str = "spoilt";
@@ -128,11 +134,30 @@ pub enum Dialect {
 
 #[derive(Debug, Clone, PartialEq)]
 pub enum What {
-    Patient { female: bool, email: bool, birth: &'static str, dead: Option<Instant>, replaced_by: Option<usize>, replaces: Option<usize> },
-    Procedure { done: bool, when: Instant },
-    Observation { good: bool },
-    Request { active: bool, medication: usize },
-    Medication { active: bool },
+    Patient {
+        female: bool,
+        email: bool,
+        /// One of [`NUMBERS`], and how it is written.
+        number: Option<(usize, usize)>,
+        birth: &'static str,
+        dead: Option<Instant>,
+        replaced_by: Option<usize>,
+        replaces: Option<usize>,
+    },
+    Procedure {
+        done: bool,
+        when: Instant,
+    },
+    Observation {
+        good: bool,
+    },
+    Request {
+        active: bool,
+        medication: usize,
+    },
+    Medication {
+        active: bool,
+    },
     Consent(Says, Dialect),
 }
 
@@ -181,7 +206,7 @@ impl Record {
             format!(r#"{{"resourceType":"{}","id":"{}","meta":{{"lastUpdated":"{}"{label}}}"#, self.kind.name(), self.id(), self.version);
         let whose = format!(r#"{{"reference":"Patient/{}"}}"#, patient_id(self.person));
         let rest = match what {
-            What::Patient { female, email, birth, dead, replaced_by, replaces } => {
+            What::Patient { female, email, number, birth, dead, replaced_by, replaces } => {
                 let link =
                     |kind: &str, other: usize| format!(r#"{{"type":"{kind}","other":{{"reference":"Patient/{}"}}}}"#, patient_id(other));
                 let links: Vec<String> = replaced_by
@@ -191,11 +216,10 @@ impl Record {
                     .collect();
                 let links = if links.is_empty() { String::new() } else { format!(r#","link":[{}]"#, links.join(",")) };
                 let dead = dead.map_or_else(String::new, |at| format!(r#","deceasedDateTime":"{at}""#));
-                let telecom = if *email {
-                    format!(r#","telecom":[{{"system":"email","value":"{}@example.org"}}]"#, self.id())
-                } else {
-                    String::new()
-                };
+                let email = email.then(|| format!(r#"{{"system":"email","value":"{}@example.org"}}"#, self.id()));
+                let number = number.map(|(number, form)| format!(r#"{{"system":"phone","value":"{}"}}"#, NUMBERS[number][form]));
+                let telecom: Vec<String> = email.into_iter().chain(number).collect();
+                let telecom = if telecom.is_empty() { String::new() } else { format!(r#","telecom":[{}]"#, telecom.join(",")) };
                 let gender = if *female { "female" } else { "male" };
                 format!(r#","gender":"{gender}","birthDate":"{birth}"{telecom}{links}{dead}{}"#, spoil("gender"))
             }
@@ -256,11 +280,18 @@ fn pick<T: Copy>(chance: &mut Chance, from: &[T]) -> T {
     from[chance.below(from.len())]
 }
 
+/// Without dice, so that seeds go on telling what they told before there were numbers.
+fn number(person: usize, version: Instant) -> Option<(usize, usize)> {
+    let mix = version.micros().unsigned_abs() as usize / 1_000_000 + 7 * person;
+    (mix % 5 < 3).then_some((mix / 5 % NUMBERS.len(), mix / 15 % 3))
+}
+
 pub fn patient(chance: &mut Chance, person: usize, now: Instant, merges: bool) -> Record {
     let other = |chance: &mut Chance| (person + 1 + chance.below(PEOPLE - 1)) % PEOPLE;
     let what = What::Patient {
         female: chance.happens(800),
         email: chance.happens(750),
+        number: number(person, now),
         birth: pick(chance, &["1976-02-29", "1970-06-01", "2010-01-01", "1976-03-15"]),
         dead: chance.happens(40).then(|| now.plus(Span::days(chance.below(40) as i64))),
         replaced_by: (merges && chance.happens(200)).then(|| other(chance)),

@@ -89,11 +89,11 @@ impl Grant {
 }
 
 /// One Consent as it enters a decision.
-struct Candidate<'a> {
+pub(super) struct Candidate<'a> {
     index: u16,
-    body: &'a Body,
+    pub body: &'a Body,
     /// Nothing about the Consent as a whole stands against a permit.
-    may_permit: bool,
+    pub may_permit: bool,
     /// Revoked: it says nothing any more, and is asked only for the cause.
     revoked: bool,
     /// Candidates that take its place.
@@ -123,7 +123,7 @@ pub fn decide(consents: &[&Consent], question: &Question, policy: &Policy) -> St
     out
 }
 
-fn candidates<'a>(consents: &[&'a Consent], question: &Question, policy: &Policy) -> Vec<Candidate<'a>> {
+pub(super) fn candidates<'a>(consents: &[&'a Consent], question: &Question, policy: &Policy) -> Vec<Candidate<'a>> {
     let asked = Asked { question, policy, at: Instant::BEGIN };
     let speak: Vec<(&Body, Speaks)> =
         consents.iter().map(|consent| consent.body()).map(|body| (body, speaks(&body.subject, &policy.consents.speak))).collect();

@@ -15,6 +15,7 @@ mod policy_read;
 mod provisions;
 mod read;
 mod read_provision;
+mod renewed;
 mod supersession;
 
 #[cfg(test)]
@@ -31,3 +32,4 @@ pub use labels::{Labels, Redact, withheld_by_policy};
 pub use policy::*;
 pub use policy_read::{KEYS as POLICY_KEYS, read_policy};
 pub use read::{read, read_noting};
+pub use renewed::renewed;

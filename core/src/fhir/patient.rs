@@ -5,6 +5,7 @@
 
 use super::json::{self, Unreadable};
 use super::state::state_code;
+use crate::key::{ContactKey, ContactKind, Keys};
 use crate::phi::Phi;
 use crate::time::{Instant, Moment, Zone};
 use crate::timeline::{Steps, Timeline};
@@ -18,6 +19,8 @@ pub struct PatientFacts {
     pub alive: Timeline,
     /// Of e-mail, phone and SMS, in the order of `telecom`.
     pub contacts: Vec<Contact>,
+    /// What an opt-out by contact reaches this person by; [`PatientFacts::hold`] fills it.
+    pub held: Vec<Held>,
     /// `address.state` of each address that is not old: the USPS code where it is known, else as written in upper case.
     pub states: Vec<String>,
     /// Texts of references: `link.type` replaced-by. This record is not to be used any more.
@@ -33,6 +36,17 @@ pub struct PatientFacts {
     /// What could not be read, for quarantine. Not kept in state.
     #[serde(skip)]
     pub noted: Vec<Unreadable>,
+    /// Contacts of which not all can be read; `None`: not even which it is. [`PatientFacts::hold`] empties it.
+    #[serde(skip)]
+    unsure: Vec<Option<(System, Phi<String>)>>,
+}
+
+/// A contact that the person has, without saying which. One that is not used, since a part of it cannot be read, is
+/// had at all times: it may be the one that somebody opted out by (I11).
+#[derive(Clone, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct Held {
+    pub key: ContactKey,
+    pub when: Timeline,
 }
 
 #[derive(Clone, Copy, PartialEq, serde::Serialize, serde::Deserialize)]
@@ -66,6 +80,15 @@ pub enum System {
     Sms,
 }
 
+impl System {
+    const fn kind(self) -> ContactKind {
+        match self {
+            System::Email => ContactKind::Email,
+            System::Phone | System::Sms => ContactKind::Phone,
+        }
+    }
+}
+
 /// Something to be reached by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reach {
@@ -83,7 +106,13 @@ pub fn read_patient(patient: &Value, zone: &Zone) -> Result<PatientFacts, Unread
     let noted = &mut Vec::new();
     let birth = read_birth(patient, noted);
     let alive = read_alive(patient, zone, noted);
-    let contacts = items(patient, "telecom", noted).iter().filter_map(|c| read_contact(c, zone, noted)).collect();
+    let mut unsure = Vec::new();
+    let before = noted.len();
+    let telecom = items(patient, "telecom", noted);
+    if noted.len() > before {
+        unsure.push(None);
+    }
+    let contacts = telecom.iter().filter_map(|contact| read_contact(contact, zone, noted, &mut unsure)).collect();
     let states = read_states(patient, noted);
     let identifiers = read_identifiers(patient, noted);
     let active = match json::get(patient, "active") {
@@ -96,6 +125,7 @@ pub fn read_patient(patient: &Value, zone: &Zone) -> Result<PatientFacts, Unread
         birth,
         alive,
         contacts,
+        held: Vec::new(),
         states,
         replaced_by: Vec::new(),
         replaces: Vec::new(),
@@ -103,6 +133,7 @@ pub fn read_patient(patient: &Value, zone: &Zone) -> Result<PatientFacts, Unread
         identifiers,
         active,
         noted: std::mem::take(noted),
+        unsure,
     };
     facts.read_links(patient);
     Ok(facts)
@@ -115,6 +146,7 @@ impl PatientFacts {
             birth: Birth::Unreadable,
             alive: Steps::always(false),
             contacts: Vec::new(),
+            held: vec![Held { key: ContactKey::unknown(), when: Timeline::always(true) }],
             states: Vec::new(),
             replaced_by: Vec::new(),
             replaces: Vec::new(),
@@ -122,7 +154,24 @@ impl PatientFacts {
             identifiers: Vec::new(),
             active: Some(false),
             noted: Vec::new(),
+            unsure: Vec::new(),
         }
+    }
+
+    /// Works out `held`, once, after reading. A text that is no contact is not held: nobody can opt out by it.
+    pub fn hold(&mut self, keys: &Keys) {
+        let key = |system: System, value: &Phi<String>| keys.contact(system.kind(), value.reveal());
+        let sure = self.contacts.iter().filter(|contact| !contact.old);
+        let sure = sure.filter_map(|contact| Some(Held { key: key(contact.system, &contact.value)?, when: contact.valid.clone() }));
+        let mut held: Vec<Held> = sure.collect();
+        for unsure in std::mem::take(&mut self.unsure) {
+            let key = match unsure {
+                None => Some(ContactKey::unknown()),
+                Some((system, value)) => key(system, &value),
+            };
+            held.extend(key.map(|key| Held { key, when: Timeline::always(true) }));
+        }
+        self.held = held;
     }
 
     /// The contact to use at each instant, as an index of `contacts`: valid then, not old, of the lowest rank, else the first.
@@ -229,25 +278,50 @@ fn until(end: Instant) -> Timeline {
     Timeline::between(Instant::BEGIN, end)
 }
 
-fn read_contact(contact: &Value, zone: &Zone, noted: &mut Vec<Unreadable>) -> Option<Contact> {
+fn read_contact(
+    contact: &Value,
+    zone: &Zone,
+    noted: &mut Vec<Unreadable>,
+    unsure: &mut Vec<Option<(System, Phi<String>)>>,
+) -> Option<Contact> {
+    let mut untold = |e| {
+        unsure.push(None);
+        note(noted, e, None)
+    };
+    if !contact.is_object() {
+        return untold(wrong("Patient.telecom", "is not a contact"));
+    }
     let system = match json::get(contact, "system").map(|v| v.map(|v| v.as_str())) {
         Ok(Some(Some("email"))) => System::Email,
         Ok(Some(Some("phone"))) => System::Phone,
         Ok(Some(Some("sms"))) => System::Sms,
-        Ok(Some(None)) => return note(noted, wrong("Patient.telecom.system", "is not a code"), None),
+        Ok(Some(None)) => return untold(wrong("Patient.telecom.system", "is not a code")),
         Ok(_) => return None,
-        Err(e) => return note(noted, e, None),
+        Err(e) => return untold(e),
     };
-    match read_contact_parts(contact, system, zone) {
-        Ok(contact) => contact,
-        Err(e) => note(noted, e, None),
+    let value = match read_contact_value(contact) {
+        Ok(Some(value)) => value,
+        Ok(None) => return None,
+        Err(e) => return untold(e),
+    };
+    match read_contact_parts(contact, system, value.clone(), zone) {
+        Ok(contact) => Some(contact),
+        Err(e) => {
+            unsure.push(Some((system, value)));
+            note(noted, e, None)
+        }
     }
 }
 
-/// `None`: it has no value. A part that cannot be read is an error: such a contact is not used at all.
-fn read_contact_parts(contact: &Value, system: System, zone: &Zone) -> Result<Option<Contact>, Unreadable> {
+/// `None`: it has none.
+fn read_contact_value(contact: &Value) -> Result<Option<Phi<String>>, Unreadable> {
     let Some(value) = json::get(contact, "value")? else { return Ok(None) };
     let value = value.as_str().ok_or(wrong("Patient.telecom.value", "is not a string"))?.trim();
+    Ok((!value.is_empty()).then(|| Phi::new(value.to_owned())))
+}
+
+/// A part that cannot be read is an error: such a contact is not used at all.
+fn read_contact_parts(contact: &Value, system: System, value: Phi<String>, zone: &Zone) -> Result<Contact, Unreadable> {
     let usage = match json::get(contact, "use")? {
         None => "",
         Some(code) => code.as_str().ok_or(wrong("Patient.telecom.use", "is not a code"))?,
@@ -263,11 +337,7 @@ fn read_contact_parts(contact: &Value, system: System, zone: &Zone) -> Result<Op
         None => Timeline::always(true),
         Some(period) => read_period(period, zone)?,
     };
-    if value.is_empty() {
-        return Ok(None);
-    }
-    let value = Phi::new(value.to_owned());
-    Ok(Some(Contact { system, mobile: usage == "mobile", rank, old: usage == "old", value, valid }))
+    Ok(Contact { system, mobile: usage == "mobile", rank, old: usage == "old", value, valid })
 }
 
 /// Both ends belong to it: a partial date means all that it may mean.
@@ -481,6 +551,37 @@ mod tests {
         }
     }
 
+    fn held(telecom: &str) -> Vec<Held> {
+        let mut facts = facts(&format!(r#","telecom":{telecom}"#));
+        facts.hold(&Keys::new(b"a secret of the tests, invented"));
+        facts.held
+    }
+
+    #[test]
+    fn held_is_what_an_opt_out_may_come_by() {
+        let keys = Keys::new(b"a secret of the tests, invented");
+        let key = |kind, text| keys.contact(kind, text).expect("a contact");
+        let (number, address) = (key(ContactKind::Phone, "312-555-0100"), key(ContactKind::Email, "ann@example.org"));
+        let always = |key: &ContactKey| vec![Held { key: key.clone(), when: Timeline::always(true) }];
+        let table = [
+            (r#"[{"system":"phone","value":"+1 (312) 555-0100","use":"home"}]"#, always(&number)),
+            (r#"[{"system":"sms","value":"3125550100"},{"system":"fax","value":"3125550199"}]"#, always(&number)),
+            (r#"[{"system":"email","value":"Ann@Example.org"},{"system":"email","value":"none"}]"#, always(&address)),
+            (r#"[{"system":"email","value":"ann@example.org","use":"old"}]"#, Vec::new()),
+            (r#"[{"system":"email","value":"ann@example.org","rank":"first"}]"#, always(&address)),
+            (r#"[{"system":"email","value":"ann@example.org","use":"old","period":7}]"#, always(&address)),
+            (r#"[{"system":"email","value":7}]"#, always(&ContactKey::unknown())),
+            (r#"[{"system":7,"value":"ann@example.org"}]"#, always(&ContactKey::unknown())),
+            (r#"[7]"#, always(&ContactKey::unknown())),
+            ("7", always(&ContactKey::unknown())),
+        ];
+        for (telecom, expected) in table {
+            assert!(held(telecom) == expected, "{telecom}");
+        }
+        let ended = held(r#"[{"system":"sms","value":"3125550100","period":{"end":"2026-03-31"}}]"#);
+        assert!(ended[0].when == until(at("2026-04-01T05:00:00Z")));
+    }
+
     #[test]
     fn links_states_identifiers_and_what_is_active() {
         let read = facts(
@@ -503,7 +604,7 @@ mod tests {
         let facts = facts(r#","birthDate":"1976-03","telecom":[{"system":"email","value":"ann@example.org"}],"deceasedDateTime":"2026""#);
         let bytes = postcard::to_stdvec(&facts).expect("written");
         let back: PatientFacts = postcard::from_bytes(&bytes).expect("read");
-        assert!(back == facts && bytes.len() < 60, "{}", bytes.len());
+        assert!(back == facts && bytes.len() < 61, "{}", bytes.len());
         let printed = format!("{facts:?} {:?} {:?}", facts.birth, facts.contacts);
         assert!(!printed.contains("1976") && !printed.contains("ann"), "{printed}");
     }

@@ -24,8 +24,8 @@ pub struct Release {
     pub running: Timeline,
     /// `None`: the audience needs no address and releases none.
     pub channels: Option<Vec<Reach>>,
-    /// An opt-out that closes the audience as a whole.
-    pub suppressed: bool,
+    /// Where an opt-out closes the audience as a whole.
+    pub suppressed: Timeline,
     /// In the order of the audience's `release`.
     pub values: Vec<Steps<Option<Phi<String>>>>,
 }
@@ -37,7 +37,7 @@ pub struct Reach {
     pub address: Steps<Option<Phi<String>>>,
     /// Where the policy's permission for this channel holds.
     pub permitted: Timeline,
-    pub opted_out: bool,
+    pub opted_out: Timeline,
 }
 
 /// What an event would show: nothing that the audience does not name.
@@ -134,7 +134,7 @@ impl Release {
         if let Some(closed) = self.consent.at(at) {
             return Err(*closed);
         }
-        if self.suppressed {
+        if *self.suppressed.at(at) {
             return Err(Closed::OptedOut);
         }
         if !self.eligible.at(at) {
@@ -149,12 +149,12 @@ impl Release {
         let mut channels = Vec::new();
         if let Some(reaches) = &self.channels {
             for reach in reaches {
-                if let (Some(address), true, false) = (reach.address.at(at), *reach.permitted.at(at), reach.opted_out) {
+                if let (Some(address), true, false) = (reach.address.at(at), *reach.permitted.at(at), *reach.opted_out.at(at)) {
                     channels.push((reach.channel, address.clone()));
                 }
             }
             if channels.is_empty() {
-                let opted_out = reaches.iter().any(|reach| reach.opted_out);
+                let opted_out = reaches.iter().any(|reach| *reach.opted_out.at(at));
                 return Err(if opted_out { Closed::OptedOut } else { Closed::Unreachable });
             }
         }
@@ -171,9 +171,11 @@ impl Release {
         consider(self.alive.next_change(after));
         consider(self.adult.next_change(after));
         consider(self.running.next_change(after));
+        consider(self.suppressed.next_change(after));
         for reach in self.channels.iter().flatten() {
             consider(reach.address.next_change(after));
             consider(reach.permitted.next_change(after));
+            consider(reach.opted_out.next_change(after));
         }
         for value in &self.values {
             consider(value.next_change(after));
@@ -189,8 +191,9 @@ impl Release {
         }
         let mut latest = last(&self.eligible, until).max(last(&self.consent, until));
         latest = latest.max(last(&self.alive, until)).max(last(&self.adult, until)).max(last(&self.running, until));
+        latest = latest.max(last(&self.suppressed, until));
         for reach in self.channels.iter().flatten() {
-            latest = latest.max(last(&reach.address, until)).max(last(&reach.permitted, until));
+            latest = latest.max(last(&reach.address, until)).max(last(&reach.permitted, until)).max(last(&reach.opted_out, until));
         }
         self.values.iter().fold(latest, |latest, value| latest.max(last(value, until)))
     }

@@ -58,6 +58,7 @@ pub(super) fn take_over(
     // A survivor believes only a hand-over with a higher number than the last.
     old.merge.sent = old.merge.sent.max(before.merge.sent);
     old.open_group |= before.open_group;
+    old.unconfirmed = before.unconfirmed;
     let goes_on = |former: &&Former| {
         let mut audiences = definitions.catalogue.audiences.iter();
         audiences.any(|audience| audience.name == former.audience.name && audience.recipient == former.audience.recipient)

@@ -48,7 +48,7 @@ pub(super) fn decide(
             }
             let release = desk.release(audience, unhidden);
             let by_time = !touched.has(audience);
-            let waits = moment.waits(audience).or(member.awaits_hand_over().then_some(Waiting::Hold));
+            let waits = moment.waits(audience).or(member.awaits().then_some(Waiting::Hold));
             let mut verdict = look(&release, &before, moment, by_time, waits, audience, &lease(setting, person, audience));
             if touched.by_definitions && before.due > moment.now {
                 // The records are the same, and time alone would not have closed it.

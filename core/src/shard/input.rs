@@ -4,12 +4,12 @@ use crate::audience::{Channel, Evidence, Marks};
 use crate::consent::Consent;
 use crate::fhir::patient::PatientFacts;
 use crate::fhir::{Version, Versions};
-use crate::key::{Person, ResourceKey};
+use crate::key::{ContactKey, Person, ResourceKey};
 use crate::time::Instant;
 use serde::{Deserialize, Serialize};
 
-use super::Adopt;
 use super::merge::Message;
+use super::{Adopt, Suppression};
 
 /// One input to one member. What a whole partition hears is [`Baseline`] and [`Watermark`].
 #[derive(Clone)]
@@ -18,6 +18,8 @@ pub enum Input {
     Delete(Delete),
     Unclear(Unclear),
     Preference(Preference),
+    /// The owners have said all that they know of a resource that was asked about.
+    Confirmed(ResourceKey),
     /// From another member, by way of its partition.
     Message(Box<Message>),
     /// Forget the person and tell every recipient.
@@ -31,13 +33,28 @@ pub enum Input {
 }
 
 impl Input {
+    /// Whether it may change which contacts the person has.
+    pub fn may_move_contacts(&self) -> bool {
+        match self {
+            Input::Put(put) => put.content.patient.is_some(),
+            Input::Delete(_) | Input::Unclear(_) | Input::Message(_) | Input::Erase | Input::Adopt(_) | Input::Confirmed(_) => true,
+            Input::Preference(_) | Input::Review | Input::Tick => false,
+        }
+    }
+
     /// The same as one of a group of which more is to come, where it can be.
     pub fn with_more(self, more: bool) -> Input {
         match self {
             Input::Put(put) => Input::Put(Box::new(Put { more, ..*put })),
             Input::Delete(delete) => Input::Delete(Delete { more, ..delete }),
             Input::Unclear(unclear) => Input::Unclear(Unclear { more, ..unclear }),
-            other @ (Input::Preference(_) | Input::Message(_) | Input::Erase | Input::Adopt(_) | Input::Review | Input::Tick) => other,
+            other @ (Input::Preference(_)
+            | Input::Confirmed(_)
+            | Input::Message(_)
+            | Input::Erase
+            | Input::Adopt(_)
+            | Input::Review
+            | Input::Tick) => other,
         }
     }
 }
@@ -110,4 +127,22 @@ pub struct Preference {
     pub channel: Channel,
     /// `false` lifts an earlier opt-out of the same recipient and channel.
     pub opted_out: bool,
+}
+
+impl Preference {
+    /// Of the same recipient, or absence of one, and channel.
+    pub(super) fn is_about(&self, suppression: &Suppression) -> bool {
+        suppression.channel == self.channel && suppression.recipient.as_deref() == self.recipient.as_deref()
+    }
+
+    pub(super) fn suppression(&self, since: Instant) -> Suppression {
+        Suppression { recipient: self.recipient.as_deref().map(Into::into), channel: self.channel, since }
+    }
+}
+
+/// A report of a number or an address: for everyone who has it. Every partition hears it.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ContactPreference {
+    pub contact: ContactKey,
+    pub preference: Preference,
 }

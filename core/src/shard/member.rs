@@ -5,7 +5,7 @@ use super::merge::Parts;
 use crate::audience::{Channel, Evidence, Marks};
 use crate::consent::Consent;
 use crate::fhir::Version;
-use crate::fhir::patient::PatientFacts;
+use crate::fhir::patient::{Held, PatientFacts};
 use crate::key::{Person, ResourceKey};
 use crate::time::Instant;
 use serde::{Deserialize, Serialize};
@@ -30,6 +30,8 @@ pub struct Member {
     /// Consents of which a version came late that would have restricted more than the one on file, with that one's
     /// version: closed until a newer one of the same consent comes.
     pub stale_restrictions: Vec<(ResourceKey, Version)>,
+    /// Resources that came late and that the owners have not spoken about yet: nothing enters or updates until they have.
+    pub unconfirmed: Vec<ResourceKey>,
     /// A group is open: its end, or the next tick, compares.
     pub open_group: bool,
     /// Only within the step that erases.
@@ -56,6 +58,7 @@ pub struct Merge {
 pub struct Suppression {
     pub recipient: Option<Box<str>>,
     pub channel: Channel,
+    /// When it was last said.
     pub since: Instant,
 }
 
@@ -145,6 +148,31 @@ impl Member {
         let met = |old: &Person| self.merge.received.iter().any(|(from, _, parts)| from == old && !parts.through.is_empty());
         let incomplete = self.merge.received.iter().any(|(_, _, parts)| parts.awaits);
         incomplete || self.merge.replaces.iter().any(|old| !met(old))
+    }
+
+    /// The contacts that the person has, own and received from merged persons.
+    pub fn held(&self) -> impl Iterator<Item = &Held> {
+        let received = self.merge.received.iter().flat_map(|(_, _, parts)| &parts.held);
+        self.patient.iter().flat_map(|patient| &patient.held).chain(received)
+    }
+
+    /// Under which an opt-out by contact finds the person; sorted, each once.
+    pub fn buckets(&self) -> Vec<u64> {
+        let mut buckets: Vec<u64> = self.held().map(|held| held.key.bucket()).collect();
+        buckets.sort_unstable();
+        buckets.dedup();
+        buckets
+    }
+
+    /// What was reported of the person, own and received from merged persons.
+    pub(super) fn suppressions(&self) -> impl Iterator<Item = &Suppression> {
+        let received = self.merge.received.iter().flat_map(|(_, _, parts)| &parts.suppressions);
+        self.suppressions.iter().chain(received)
+    }
+
+    /// Something is on its way that may yet close what seems open: only exits are told.
+    pub fn awaits(&self) -> bool {
+        self.awaits_hand_over() || !self.unconfirmed.is_empty()
     }
 
     pub fn is_empty(&self, versions: &Versions) -> bool {

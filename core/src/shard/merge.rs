@@ -6,8 +6,8 @@
 use super::{Member, Suppression};
 use crate::audience::{Evidence, Marks, PATIENT};
 use crate::consent::Consent;
+use crate::fhir::patient::Held;
 use crate::key::{Person, ResourceKey};
-use crate::time::Instant;
 use crate::timeline::Timeline;
 use serde::{Deserialize, Serialize};
 
@@ -40,6 +40,8 @@ pub struct Parts {
     /// All resources on file, so that a link to one of them counts as resolved.
     pub known: Vec<ResourceKey>,
     pub suppressions: Vec<Suppression>,
+    /// An opt-out by a contact of the old person is one of the survivor.
+    pub held: Vec<Held>,
     /// A death recorded with the old person is a death of the survivor.
     pub alive: Option<Timeline>,
     pub stale_restriction: bool,
@@ -68,9 +70,11 @@ impl Member {
             marks: self.marks.clone(),
             known: known.collect(),
             suppressions: self.suppressions.clone(),
+            held: self.held().cloned().collect(),
             alive: self.patient.as_ref().map(|patient| patient.alive.clone()),
             stale_restriction: !self.stale_restrictions.is_empty(),
-            awaits: self.awaits_hand_over(),
+            // What came round in a circle was not taken in.
+            awaits: self.awaits() || self.merge.received.iter().any(|(_, _, parts)| parts.is_cycle(me)),
             through: vec![me],
         };
         for (_, _, received) in &self.merge.received {
@@ -103,20 +107,5 @@ impl Member {
             None => self.merge.received.push((hand_over.from, hand_over.number, parts)),
         }
         true
-    }
-
-    pub(super) fn opted_out(&self, recipient: &str, channel: crate::audience::Channel) -> bool {
-        let received = self.merge.received.iter().flat_map(|(_, _, parts)| &parts.suppressions);
-        self.suppressions
-            .iter()
-            .chain(received)
-            .any(|s| s.channel == channel && s.recipient.as_deref().is_none_or(|name| name == recipient))
-    }
-
-    pub(super) fn suppress(&mut self, recipient: Option<&str>, channel: crate::audience::Channel, since: Instant) {
-        let there = self.suppressions.iter().any(|s| s.channel == channel && s.recipient.as_deref() == recipient);
-        if !there {
-            self.suppressions.push(Suppression { recipient: recipient.map(Into::into), channel, since });
-        }
     }
 }

@@ -35,6 +35,8 @@ pub struct Claim {
     pub stamp: Instant,
     /// Sorted.
     pub persons: SmallVec<[Person; 1]>,
+    /// Who waits for word that nothing newer is known: the version came late, and was the first that this one saw.
+    pub asks: Option<Person>,
 }
 
 /// What an operator would want to know. No person, no content.

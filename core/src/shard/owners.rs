@@ -59,11 +59,15 @@ impl Owner {
     /// The inputs that follow, each for one person.
     pub fn hear(&mut self, message: Ownership) -> Vec<(Person, Input)> {
         match message {
-            Ownership::Claim(claim) => self.claim(&claim),
+            Ownership::Claim(claim) => {
+                let mut told = self.claim(&claim);
+                told.extend(claim.asks.map(|person| (person, Input::Confirmed(claim.resource))));
+                told
+            }
             Ownership::Held { resource, version, person } => self.held(resource, version, person),
             Ownership::Unclear(unclear) => self.unclear(unclear),
             Ownership::Delete { resource, version: Some(version), stamp } => {
-                self.claim(&Claim { resource, version, stamp, persons: SmallVec::new() })
+                self.claim(&Claim { resource, version, stamp, persons: SmallVec::new(), asks: None })
             }
             Ownership::Delete { resource, version: None, stamp } => self.delete_at(resource, stamp),
         }
@@ -159,7 +163,13 @@ mod tests {
 
     fn claim(version: i64, persons: &[u8]) -> Ownership {
         let persons = persons.iter().map(|n| person(*n)).collect();
-        Ownership::Claim(Claim { resource: ResourceKey::from_u64(7), version: Version(version), stamp: Instant::from_micros(0), persons })
+        Ownership::Claim(Claim {
+            resource: ResourceKey::from_u64(7),
+            version: Version(version),
+            stamp: Instant::from_micros(0),
+            persons,
+            asks: None,
+        })
     }
 
     fn claim_at(version: i64, stamp: i64, persons: &[u8]) -> Ownership {

@@ -1,6 +1,6 @@
 //! What all members of a partition share: broadcast resources, baselines, watermarks.
 
-use super::{Baseline, Watermark};
+use super::{Baseline, OptOuts, Watermark};
 use crate::audience::{Marks, RemoteId};
 use crate::consent::Labels;
 use crate::fhir::Version;
@@ -14,6 +14,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 #[derive(Clone, Default, Serialize, Deserialize)]
 pub struct Broadcast {
     resources: HashMap<ResourceKey, Shared>,
+    pub opt_outs: OptOuts,
 }
 
 #[derive(Clone, PartialEq, Serialize, Deserialize)]

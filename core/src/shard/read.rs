@@ -248,6 +248,7 @@ impl Origin<'_> {
                 let tree = json::parse(body)?;
                 let Look { evidence, marks } = audience::look(definitions, peek, Body::Tree(&tree), key_of, stamp)?;
                 let mut patient = fhir::patient::read_patient(&tree, definitions.zone())?;
+                patient.hold(self.keys);
                 let person = |text: &String| {
                     let found = self.with_target(text, links, |kind, id| (kind == "Patient").then(|| self.keys.person(self.namespace, id)));
                     let why = "names a patient that cannot be told";

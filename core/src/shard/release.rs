@@ -2,9 +2,9 @@
 //!
 //! In: definitions and one member. Out: a `Release` an audience. Never here: what was told before.
 
-use super::{Broadcast, Member, Versions, member};
+use super::{Broadcast, Member, Suppression, Versions, member};
 use crate::audience::{self, Audience, Channel, Communication, Definitions, Form, Marks, Offer, Offered, Pick, Remuneration, Times, View};
-use crate::consent::{self, Basis, Cause, Consent, Decision, Grant, Labels, Permission, Purpose, Question, Recipient, Unresolved};
+use crate::consent::{self, Basis, Cause, Consent, Decision, Grant, Labels, Permission, Purpose, Question, Unresolved};
 use crate::fhir::patient::{self, Birth, PatientFacts};
 use crate::gate::{Closed, MemberKey, Reach, Release};
 use crate::key::{Keys, Person, ResourceKey};
@@ -93,7 +93,6 @@ impl<'a> Desk<'a> {
             true => unhidden.clone(),
             false => self.eligible(definition, &|position| decision.hides(position).cloned()).sure(),
         };
-        let recipient = &self.setting.definitions.policy.recipients[question.0];
         let (alive, adult) = self.alive_and_adult();
         let mut running = Steps::always(definition.starts.is_none());
         if let Some(starts) = definition.starts {
@@ -106,7 +105,6 @@ impl<'a> Desk<'a> {
             Times::Exact => sure,
             Times::Spread(span) => self.spread(&sure, span, &definition.name),
         };
-        let opted_out = |channel| self.member.opted_out(&recipient.key, channel);
         Release {
             barred: self.barred(definition),
             unhidden,
@@ -115,8 +113,11 @@ impl<'a> Desk<'a> {
             alive,
             adult,
             running,
-            channels: definition.channels.as_ref().map(|channels| self.reaches(channels, recipient, decision)),
-            suppressed: definition.channels.is_none() && [Channel::Email, Channel::Sms].into_iter().any(opted_out),
+            channels: definition.channels.as_ref().map(|channels| self.reaches(channels, decision)),
+            suppressed: match definition.channels {
+                Some(_) => Steps::always(false),
+                None => self.opted_out(Channel::Email, question).or(&self.opted_out(Channel::Sms, question)),
+            },
             values: definition.release.iter().map(|released| self.value(released.value, decision, question.0)).collect(),
         }
     }
@@ -262,7 +263,7 @@ impl<'a> Desk<'a> {
         out
     }
 
-    fn reaches(&self, channels: &[Channel], recipient: &Recipient, decision: &Decided) -> Vec<Reach> {
+    fn reaches(&self, channels: &[Channel], decision: &Decided) -> Vec<Reach> {
         let policy = &self.setting.definitions.policy;
         let reach = |channel: &Channel| {
             let address = match &self.member.patient {
@@ -276,9 +277,34 @@ impl<'a> Desk<'a> {
                 Permission::Permit => decision.steps.map(|decision| decision.outcome == consent::Outcome::Permit),
                 Permission::WrittenPermit => decision.steps.map(|decision| decision.written),
             };
-            Reach { channel: *channel, address, permitted, opted_out: self.member.opted_out(&recipient.key, *channel) }
+            Reach { channel: *channel, address, permitted, opted_out: self.opted_out(*channel, decision.question) }
         };
         channels.iter().map(reach).collect()
+    }
+
+    /// Where nothing may be sent on this channel (C17): what was reported of the person, and of any contact that the person
+    /// has, whichever would be used.
+    fn opted_out(&self, channel: Channel, question: (usize, Purpose)) -> Timeline {
+        let recipient = &self.setting.definitions.policy.recipients[question.0].key;
+        let counts = |one: &&Suppression| one.channel == channel && one.recipient.as_deref().is_none_or(|name| name == recipient);
+        let mut out = Steps::always(false);
+        for suppression in self.member.suppressions().filter(counts) {
+            out = out.or(&self.stands(suppression, question));
+        }
+        for held in self.member.held() {
+            for suppression in self.setting.broadcast.opt_outs.of(held, channel).filter(counts) {
+                out = out.or(&held.when.and(&self.stands(suppression, question)));
+            }
+        }
+        out
+    }
+
+    /// A suppression ends with a later Consent of the patient for that purpose, and comes back where that one ends.
+    fn stands(&self, suppression: &Suppression, question: (usize, Purpose)) -> Timeline {
+        let policy = &self.setting.definitions.policy;
+        let consents: Vec<&Consent> = self.consents.iter().map(|(_, consent)| *consent).collect();
+        let asked = Question { recipient: &policy.recipients[question.0], organisation: &policy.organisation, purpose: question.1 };
+        consent::renewed(&consents, &asked, policy, suppression.since).not()
     }
 
     fn value(&self, id: audience::ValueId, decision: &Decided, recipient: usize) -> Steps<Option<Phi<String>>> {

@@ -89,7 +89,9 @@ fn group(room: &mut Room, whole: impl ExactSizeIterator<Item = What>, at: Instan
                 room.unshare(key, version, at, out);
                 Ownership::Delete { resource: key, version, stamp: at }
             }
-            What::Nobody { key, version } => Ownership::Claim(Claim { resource: key, version, stamp: at, persons: SmallVec::new() }),
+            What::Nobody { key, version } => {
+                Ownership::Claim(Claim { resource: key, version, stamp: at, persons: SmallVec::new(), asks: None })
+            }
             What::Unclear(unclear) => Ownership::Unclear(unclear),
         };
         for (person, input) in room.owners(heard) {

@@ -6,7 +6,8 @@
 use super::release::Setting;
 use super::step::{Moment, step};
 use super::{
-    Adopt, Baseline, Broadcast, Fact, Former, Input, Member, Message, Owner, Ownership, Partition, Shared, Told, Versions, Watermark,
+    Adopt, Baseline, Broadcast, ContactPreference, Fact, Former, Input, Member, Message, OptOuts, Owner, Ownership, Partition, Shared,
+    Told, Versions, Watermark,
 };
 use crate::audience::{Definitions, Evidence};
 use crate::consent::OnStale;
@@ -24,6 +25,8 @@ pub struct Room<'a> {
     broadcast: Broadcast,
     /// Who refers to a broadcast resource.
     referring: HashMap<ResourceKey, BTreeSet<Person>, Spread>,
+    /// Who has a contact, by its bucket.
+    holding: BTreeSet<(u64, Person)>,
     owners: HashMap<ResourceKey, Owner, Spread>,
     timers: BTreeSet<(Instant, Person)>,
     due: HashMap<Person, Instant, Spread>,
@@ -57,6 +60,7 @@ impl<'a> Room<'a> {
             members: HashMap::default(),
             broadcast: Broadcast::default(),
             referring: HashMap::default(),
+            holding: BTreeSet::new(),
             owners: HashMap::default(),
             timers: BTreeSet::new(),
             due: HashMap::default(),
@@ -95,7 +99,13 @@ impl<'a> Room<'a> {
                 self.referring.entry(key).or_default().insert(person);
             }
         }
+        let before = input.may_move_contacts().then(|| member.buckets());
         let step = step(&setting, person, member, versions, &moment, input);
+        if let Some(before) = before {
+            let after = member.buckets();
+            before.iter().for_each(|bucket| _ = self.holding.remove(&(*bucket, person)));
+            self.holding.extend(after.into_iter().map(|bucket| (bucket, person)));
+        }
         let due = if member.open_group { self.now } else { member.due() };
         self.set_timer(person, due);
         for fact in step.facts {
@@ -136,6 +146,20 @@ impl<'a> Room<'a> {
     pub fn unshare(&mut self, key: ResourceKey, version: Option<Version>, now: Instant, out: &mut Vec<Happening>) {
         if self.broadcast.delete(key, version, now) {
             self.review(key, now, out);
+        }
+    }
+
+    /// A report of a contact; those who have it look again.
+    pub fn contact(&mut self, report: &ContactPreference, now: Instant, out: &mut Vec<Happening>) {
+        self.now = self.now.max(now);
+        if !self.broadcast.opt_outs.hear(report, self.now) {
+            return;
+        }
+        let of = |bucket: u64| (bucket, Person::from_bytes([0; 16]))..=(bucket, Person::from_bytes([0xff; 16]));
+        let persons = OptOuts::buckets_of(&report.contact).into_iter().flat_map(|bucket| self.holding.range(of(bucket)));
+        let persons: BTreeSet<Person> = persons.map(|(_, person)| *person).collect();
+        for person in persons {
+            self.put(person, now, Input::Review, out);
         }
     }
 
@@ -197,6 +221,7 @@ impl<'a> Room<'a> {
         let former = Former::all(self.definitions, self.member_keys);
         (self.definitions, self.member_keys) = (fresh.definitions, fresh.member_keys);
         (self.broadcast, self.referring, self.owners) = (fresh.broadcast, fresh.referring, fresh.owners);
+        self.holding = fresh.holding;
         let silent = self.partition.is_silent(self.sources.iter().map(String::as_str));
         self.silent = vec![silent; self.definitions.catalogue.audiences.len()];
         self.freshen();

@@ -15,7 +15,7 @@ use crate::consent::{self, Purpose, Question};
 use crate::fhir::{self, Version};
 use crate::gate::Closed;
 use crate::key::{Person, ResourceKey};
-use crate::time::Instant;
+use crate::time::{Instant, Span};
 use smallvec::smallvec;
 
 /// When a step happens, and what may not be told then.
@@ -54,14 +54,16 @@ pub fn step(setting: &Setting, person: Person, member: &mut Member, versions: &m
     let definitions = setting.definitions;
     let mut touched = Touched::default();
     let mut more = false;
-    let (marks, known) = (member.survivor().map(|_| member.marks.clone()), versions.count());
+    let (marks, known, survivor) = (member.survivor().map(|_| member.marks.clone()), versions.count(), member.survivor());
     match input {
         Input::Put(put) => {
             more = put.more;
             apply_put(setting, person, member, versions, moment, *put, &mut touched, &mut step);
         }
         Input::Delete(delete) => {
-            more = delete.more;
+            // Gone to a person who was merged into this one, it comes back with a hand-over that may still be on its way: a
+            // denial must not be missing in between. The next tick compares.
+            more = delete.more || !member.merge.received.is_empty() && member.patient_key != Some(delete.key);
             apply_delete(definitions, person, member, versions, delete, &mut touched, &mut step);
         }
         Input::Unclear(unclear) => {
@@ -70,6 +72,12 @@ pub fn step(setting: &Setting, person: Person, member: &mut Member, versions: &m
         }
         Input::Preference(preference) => {
             apply_preference(member, moment.now, preference);
+            touched = Touched::all(definitions);
+        }
+        Input::Confirmed(key) => {
+            member.unconfirmed.retain(|waits| *waits != key);
+            // It ends no group.
+            more = member.open_group;
             touched = Touched::all(definitions);
         }
         Input::Message(message) => {
@@ -91,7 +99,7 @@ pub fn step(setting: &Setting, person: Person, member: &mut Member, versions: &m
     // The survivor has to hear of labels and of what links may lead to, too, whatever they are to this person's own records.
     let told = !touched.is_empty() || marks.is_some_and(|marks| marks != member.marks) || known != versions.count();
     if told {
-        hand_over_again(person, member, versions, &mut step);
+        hand_over_again(person, member, versions, survivor, &mut step);
     }
     if more {
         member.open_group = true;
@@ -176,7 +184,7 @@ fn apply_put(
         stale_consent(setting, member, versions, &put, moment.now, touched, step);
         return;
     }
-    claim(person, member, accepted, &put, moment.now, step);
+    claim(person, member, accepted, &put, moment, step);
     take_in(definitions, person, member, accepted, put, touched, step);
 }
 
@@ -303,7 +311,7 @@ fn lift_stale_restriction(definitions: &Definitions, member: &mut Member, key: R
 }
 
 /// Tells the owners of a resource accepted first, or of one whose persons changed.
-fn claim(person: Person, member: &mut Member, accepted: Accepted, put: &Put, stamp: Instant, step: &mut Step) {
+fn claim(person: Person, member: &mut Member, accepted: Accepted, put: &Put, moment: &Moment, step: &mut Step) {
     let alone = put.shared.is_empty();
     let before = if member.shared.is_empty() { None } else { member::find(&member.shared, put.key).copied() };
     let digest = (!alone).then(|| digest_of(&put.shared));
@@ -314,7 +322,25 @@ fn claim(person: Person, member: &mut Member, accepted: Accepted, put: &Put, sta
         member::place(&mut member.shared, put.key, digest);
     }
     let persons = if alone { smallvec![person] } else { put.shared.iter().copied().collect() };
-    step.claims.push(Ownership::Claim(Claim { resource: put.key, version: put.version, stamp, persons }));
+    let asks = (accepted == Accepted::First && may_be_overtaken(put, moment)).then_some(person);
+    if asks.is_some() && !member.unconfirmed.contains(&put.key) {
+        member.unconfirmed.push(put.key);
+    }
+    step.claims.push(Ownership::Claim(Claim { resource: put.key, version: put.version, stamp: moment.now, persons, asks }));
+}
+
+/// A version younger than this arrives in time: what the owners heard before it is not newer.
+const IN_TIME: Span = Span::minutes(1);
+
+/// Whether the owners may know more than this version says: that it was deleted since, that it moved, or that nobody can
+/// tell whose it is. Before the baseline nothing enters, so that nobody need wait.
+fn may_be_overtaken(put: &Put, moment: &Moment) -> bool {
+    let late = match put.order {
+        fhir::Versions::LastUpdated => moment.now.since(Instant::from_micros(put.version.0)) > IN_TIME,
+        // A number does not tell when.
+        fhir::Versions::Id => true,
+    };
+    late && !moment.silent.iter().all(|silent| *silent)
 }
 
 fn digest_of(persons: &[Person]) -> u64 {
@@ -382,10 +408,10 @@ fn apply_unclear(
 }
 
 fn apply_preference(member: &mut Member, now: Instant, preference: Preference) {
-    let Preference { recipient, channel, opted_out } = preference;
-    match opted_out {
-        true => member.suppress(recipient.as_deref(), channel, now),
-        false => member.suppressions.retain(|s| s.channel != channel || s.recipient.as_deref() != recipient.as_deref()),
+    member.suppressions.retain(|suppression| !preference.is_about(suppression));
+    if preference.opted_out {
+        // Said again it stands against a Consent that came in between (C17).
+        member.suppressions.push(preference.suppression(now));
     }
 }
 
@@ -444,15 +470,17 @@ fn take_back(person: Person, member: &mut Member, survivor: Person, step: &mut S
 }
 
 /// A person merged away sends the survivor what its records amount to now.
-fn hand_over_again(person: Person, member: &mut Member, versions: &Versions, step: &mut Step) {
+fn hand_over_again(person: Person, member: &mut Member, versions: &Versions, before: Option<Person>, step: &mut Step) {
     let Some(survivor) = member.survivor() else { return };
-    if member.merge.received.iter().any(|(_, _, parts)| parts.is_cycle(person)) {
+    // Within a circle the parts would go round for ever; a new survivor is outside it, or finds it out.
+    if before == Some(survivor) && member.merge.received.iter().any(|(_, _, parts)| parts.is_cycle(person)) {
         return;
     }
     member.merge.sent += 1;
     let parts = Some(member.parts(person, versions.keys()));
     let hand_over = HandOver { from: person, number: member.merge.sent, parts };
-    step.messages.push((survivor, Message::HandOver(Box::new(hand_over))));
+    // First of all messages: a survivor that was merged into this person until now may not stand alone without these parts.
+    step.messages.insert(0, (survivor, Message::HandOver(Box::new(hand_over))));
 }
 
 /// Exits everywhere, then forgets all but the counters, which must never repeat.

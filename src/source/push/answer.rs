@@ -75,6 +75,10 @@ pub enum Refusal {
         what: &'static str,
         most: u64,
     },
+    TooMany {
+        what: &'static str,
+        most: usize,
+    },
     /// The body ended before its end, or is no gzip.
     Cut,
     Slow,
@@ -84,7 +88,6 @@ pub enum Refusal {
     Busy,
     NotDurable(LogError),
     Stopping,
-    NotSupported(&'static str),
     Failed,
 }
 
@@ -100,6 +103,9 @@ impl Refusal {
             Refusal::TooLong { what, most } => {
                 return (StatusCode::PAYLOAD_TOO_LARGE, "too-long", format!("{what} of more than {most} bytes; send it in parts"));
             }
+            Refusal::TooMany { what, most } => {
+                return (StatusCode::PAYLOAD_TOO_LARGE, "too-long", format!("more than {most} {what}; send them in parts"));
+            }
             Refusal::Cut => (StatusCode::BAD_REQUEST, "incomplete", "the body did not come whole"),
             Refusal::Slow => (StatusCode::REQUEST_TIMEOUT, "timeout", "the body came too slowly"),
             Refusal::Invalid(what) => (StatusCode::BAD_REQUEST, "invalid", *what),
@@ -107,7 +113,6 @@ impl Refusal {
             Refusal::Busy => (StatusCode::TOO_MANY_REQUESTS, "throttled", "the bridge is busy; send it again in a moment"),
             Refusal::NotDurable(error) => return (StatusCode::SERVICE_UNAVAILABLE, "transient", error.to_string()),
             Refusal::Stopping => (StatusCode::SERVICE_UNAVAILABLE, "transient", "the bridge is stopping; send it again"),
-            Refusal::NotSupported(what) => (StatusCode::NOT_IMPLEMENTED, "not-supported", *what),
             Refusal::Failed => (StatusCode::INTERNAL_SERVER_ERROR, "exception", "the request could not be worked off"),
         };
         (status, code, what.to_owned())

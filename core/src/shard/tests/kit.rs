@@ -9,11 +9,12 @@ use crate::fhir::valueset::ValueSets;
 use crate::fhir::{self, json};
 use crate::fhir::{Unreadable, Version};
 use crate::gate::{MemberKey, Release};
-use crate::key::{Keys, Person, ResourceKey};
+use crate::key::{ContactKind, Keys, Person, ResourceKey};
 use crate::problem::{Place, Problem};
 use crate::shard::release::Desk;
 use crate::shard::{
-    Broadcast, Claim, Fact, Input, Member, Message, Moment, Origin, Owner, Ownership, Preference, Reading, Setting, Versions, step,
+    Broadcast, Claim, ContactPreference, Fact, Input, Member, Message, Moment, Origin, Owner, Ownership, Preference, Reading, Setting,
+    Versions, step,
 };
 use crate::time::{Instant, Zone};
 use smallvec::SmallVec;
@@ -186,7 +187,7 @@ impl<'w> Rig<'w> {
         match self.world.read(text, now).unwrap_or_else(|why| panic!("{why}: {text}")) {
             Reading::Unread => panic!("nothing reads {text}"),
             Reading::Nobody { key, version, .. } => {
-                self.hear(now, Ownership::Claim(Claim { resource: key, version, stamp: now, persons: SmallVec::new() }), more);
+                self.hear(now, Ownership::Claim(Claim { resource: key, version, stamp: now, persons: SmallVec::new(), asks: None }), more);
                 false
             }
             Reading::Unclear { unclear, .. } => {
@@ -237,6 +238,14 @@ impl<'w> Rig<'w> {
 
     pub fn opt_out(&mut self, now: Instant, name: &str, channel: Channel, opted_out: bool) {
         self.input(self.world.person(name), now, Input::Preference(Preference { recipient: None, channel, opted_out }));
+    }
+
+    /// A report of a contact; this room has no index and looks at everybody.
+    pub fn contact(&mut self, now: Instant, recipient: Option<&str>, channel: Channel, contact: &str, opted_out: bool) {
+        self.now = self.now.max(now);
+        if self.broadcast.opt_outs.hear(&report(self.world, recipient, channel, contact, opted_out), self.now) {
+            self.review();
+        }
     }
 
     pub fn review(&mut self) {
@@ -340,6 +349,15 @@ impl<'w> Rig<'w> {
     pub fn events(&mut self) -> Vec<String> {
         std::mem::take(&mut self.lines).into_iter().map(|line| line.json).collect()
     }
+}
+
+pub fn report(world: &World, recipient: Option<&str>, channel: Channel, contact: &str, opted_out: bool) -> ContactPreference {
+    let kind = match channel {
+        Channel::Email => ContactKind::Email,
+        Channel::Sms => ContactKind::Phone,
+    };
+    let contact = world.keys.contact(kind, contact).expect("a contact");
+    ContactPreference { contact, preference: Preference { recipient: recipient.map(str::to_owned), channel, opted_out } }
 }
 
 pub fn setting<'a>(world: &'a World, broadcast: &'a Broadcast) -> Setting<'a> {

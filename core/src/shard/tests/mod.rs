@@ -3,6 +3,7 @@
 //! In: definitions and resources as JSON texts. Out: what left, a line an event. Never here: a real patient.
 
 mod adopting;
+mod contacts;
 mod kit;
 mod merges;
 mod naive;

@@ -237,7 +237,26 @@ fn by_id_a_delete_without_a_version_beats_all_that_came_before_it() {
     assert_eq!(rig.told().len(), 2, "written again");
     // Heard late, by an owner that knows of version 8: a claim that was stamped before the delete.
     let key = world.key("Observation", "o");
-    let late = Claim { resource: key, version: Version(9), stamp: day("01-04"), persons: [world.person("ann")].into_iter().collect() };
+    let late =
+        Claim { resource: key, version: Version(9), stamp: day("01-04"), persons: [world.person("ann")].into_iter().collect(), asks: None };
     rig.hear(day("01-08"), Ownership::Claim(late), false);
     assert_eq!(rig.told().len(), 2, "deleted, too: nine is newer than eight");
+}
+
+#[test]
+fn i1_a_late_first_version_counts_once_the_owners_know_nothing_newer() {
+    let world = world();
+    for beaten in [false, true] {
+        let mut rig = Rig::new(&world);
+        both(&mut rig);
+        if beaten {
+            // Of one that nobody has seen yet.
+            rig.delete_version(day("01-03"), "Observation", "o", day("01-03"));
+        }
+        rig.told();
+        rig.put(day("01-05"), &observation("ann", "01-02"));
+        let told = rig.told();
+        assert_eq!(told.iter().any(|line| line.contains("seen entered") && !line.contains("unseen")), !beaten, "{told:?}");
+        assert!(rig.member("ann").unconfirmed.is_empty(), "the owners always answer");
+    }
 }
