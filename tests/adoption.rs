@@ -101,10 +101,10 @@ fn patients(bridge: &Bridge) {
     for (number, gender) in ["female", "female", "male"].iter().enumerate() {
         let patient = format!(r#"{{"resourceType":"Patient","id":"p{number}","gender":"{gender}","birthDate":"1980-01-01"}}"#);
         bridge.client.post("/fhir", "application/fhir+json", patient.as_bytes()).expect("taken");
-        let immunization = format!(
-            r#"{{"resourceType":"Immunization","id":"i{number}","status":"completed","vaccineCode":{{"text":"x"}},"patient":{{"reference":"Patient/p{number}"}}}}"#
+        let appointment = format!(
+            r#"{{"resourceType":"Appointment","id":"a{number}","status":"booked","participant":[{{"status":"accepted","actor":{{"reference":"Patient/p{number}"}}}}]}}"#
         );
-        bridge.client.post("/fhir", "application/fhir+json", immunization.as_bytes()).expect("taken");
+        bridge.client.post("/fhir", "application/fhir+json", appointment.as_bytes()).expect("taken");
     }
     bridge.client.post("/sources/push/baseline", "application/json", b"").expect("marked");
 }
@@ -170,11 +170,11 @@ fn changed_mappings_are_prepared_braked_and_adopted() {
 
     // A type that landing does not have from the beginning has to be sent again, or allowed to be absent.
     policy(folder, 1000);
-    write(folder, "all", "Immunization: status = 'completed'");
+    write(folder, "all", "Appointment: status = 'booked'");
     let bridge = start(folder);
     let status = until(&bridge, "it waits for the type", waits);
     let reasons = status["definitions"]["next"]["reasons"].as_array().expect("a list");
-    assert!(reasons.iter().any(|reason| reason.as_str().is_some_and(|reason| reason.contains("no Immunization"))), "{status:?}");
+    assert!(reasons.iter().any(|reason| reason.as_str().is_some_and(|reason| reason.contains("no Appointment"))), "{status:?}");
     patients(&bridge);
     until(&bridge, "they are in landing", |status| status["worked_off"].as_bool() == Some(true));
     bridge.client.post("/definitions/proceed", "application/json", b"").expect("it waits for that");
