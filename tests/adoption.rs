@@ -180,4 +180,21 @@ fn changed_mappings_are_prepared_braked_and_adopted() {
     bridge.client.post("/definitions/proceed", "application/json", b"").expect("it waits for that");
     until(&bridge, "adopted", settled);
     assert_eq!(told(&bridge, "all")[..5], ["entered qualified"; 5]);
+
+    // A stop order outlives the process that heard it.
+    let before = told(&bridge, "all").len();
+    let stop = |bridge: &Bridge, resume: &[&str]| {
+        let mut stop = Command::new(env!("CARGO_BIN_EXE_footbridge"));
+        let said = stop.args(["stop", "all", "--at", &bridge.address]).args(resume).output().expect("the program runs");
+        assert!(said.status.success(), "{}", String::from_utf8_lossy(&said.stderr));
+    };
+    stop(&bridge, &[]);
+    drop(bridge);
+    let bridge = start(folder);
+    until(&bridge, "stopped", |status| settled(status) && status["audiences"][0]["stopped"].as_bool() == Some(true));
+    let after = told(&bridge, "all");
+    assert_eq!((after.len(), after.iter().filter(|line| *line == "exited paused").count()), (before + 3, 3), "{after:?}");
+    stop(&bridge, &["--resume"]);
+    until(&bridge, "resumed", |status| settled(status) && status["audiences"][0]["stopped"].as_bool() == Some(false));
+    assert_eq!(told(&bridge, "all").iter().filter(|line| *line == "entered resumed").count(), 3);
 }

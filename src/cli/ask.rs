@@ -129,7 +129,9 @@ pub fn status(args: &Status) -> anyhow::Result<Exit> {
             false => troubles.iter().try_for_each(|trouble| writeln!(out, "stands still: {trouble}"))?,
         }
         for audience in status.get("audiences").and_then(|a| a.as_array()).into_iter().flatten() {
-            writeln!(out, "{:>10} events  {:<40} to {}", number(audience, "events"), text(audience, "name"), text(audience, "recipient"))?;
+            let stopped = audience.get("stopped").and_then(JsonValueTrait::as_bool) == Some(true);
+            let (name, to, mark) = (text(audience, "name"), text(audience, "recipient"), if stopped { ", stopped" } else { "" });
+            writeln!(out, "{:>10} events  {name:<40} to {to}{mark}", number(audience, "events"))?;
         }
         writeln!(out, "{:>10} records went to quarantine", number(&status, "quarantined"))?;
         if let Some(next) = status.get("definitions").and_then(|definitions| definitions.get("next")) {

@@ -1,4 +1,4 @@
-//! Commands about definitions of a running bridge: `plan`, `proceed`.
+//! Commands that change what a running bridge tells: `plan`, `proceed`, `stop`.
 //!
 //! In: the bridge's address, a mappings folder. Out: what would move, in counts that policy lets be told.
 //! Never here: who would move.
@@ -95,5 +95,27 @@ pub struct Proceed {
 pub fn proceed(args: &Proceed) -> anyhow::Result<Exit> {
     args.bridge.client()?.post("/definitions/proceed", "application/json", b"")?;
     eprintln!("what was prepared is being adopted; `footbridge status` says when it is done");
+    Ok(Exit::Ok)
+}
+
+#[derive(Args, Debug)]
+pub struct Stop {
+    /// The audience
+    audience: String,
+    /// Lift the order: who still belongs to it comes back
+    #[arg(long)]
+    resume: bool,
+    #[command(flatten)]
+    bridge: Bridge,
+}
+
+pub fn stop(args: &Stop) -> anyhow::Result<Exit> {
+    let Stop { audience, resume, bridge } = args;
+    let what = if *resume { "resume" } else { "stop" };
+    bridge.client()?.post(&format!("/audiences/{audience}/{what}"), "application/json", b"")?;
+    match resume {
+        true => eprintln!("`{audience}` goes on: who still belongs to it comes back"),
+        false => eprintln!("`{audience}` is stopped: everybody leaves it, and nobody enters before `footbridge stop {audience} --resume`"),
+    }
     Ok(Exit::Ok)
 }

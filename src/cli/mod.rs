@@ -49,6 +49,8 @@ enum Command {
     Plan(change::Plan),
     /// Let changed mappings be adopted although they move much
     Proceed(change::Proceed),
+    /// Stop an audience: everybody leaves it, nobody enters, until it is resumed
+    Stop(change::Stop),
     /// Show every problem in the mappings, with its place and a way out
     Check(check::Check),
     /// Run the stories that stand beside the audiences
@@ -88,6 +90,7 @@ pub fn main() -> Exit {
         Command::Baseline(args) => ask::baseline(&args),
         Command::Plan(args) => change::plan(&args),
         Command::Proceed(args) => change::proceed(&args),
+        Command::Stop(args) => change::stop(&args),
         Command::Check(args) => check::run(&args),
         Command::Test(args) => test::run(&args),
         Command::Simulate(args) => simulate::run(&args),

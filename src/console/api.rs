@@ -19,6 +19,8 @@ pub fn routes(instance: Arc<Instance>) -> Router {
     Router::new()
         .route("/status", get(status))
         .route("/audiences/{name}/events", get(events))
+        .route("/audiences/{name}/stop", post(stop))
+        .route("/audiences/{name}/resume", post(resume))
         .route("/quarantine", get(quarantine))
         .route("/quarantine/item", get(item))
         .route("/readyz", get(ready))
@@ -45,6 +47,8 @@ struct Audience {
     recipient: String,
     /// Events since the folder was made.
     events: u64,
+    /// An order has stopped it: nobody is in it.
+    stopped: bool,
 }
 
 #[derive(Deserialize)]
@@ -79,11 +83,13 @@ async fn status(State(instance): State<Arc<Instance>>) -> Response {
     blocking(move || {
         let log = &instance.log;
         let next = |topic: &OutTopic| log.end_of(topic);
+        let orders = instance.bridge.board.stopped();
         let mut audiences = Vec::new();
         for definition in &instance.bridge.library.in_force().definitions.catalogue.audiences {
             let events = next(&OutTopic::Audience(definition.name.as_str().into()))?;
             let (name, title, recipient) = (definition.name.clone(), definition.title.clone(), definition.recipient.clone());
-            audiences.push(Audience { name, title, recipient, events });
+            let stopped = orders.contains(&name);
+            audiences.push(Audience { name, title, recipient, events, stopped });
         }
         let status = Status {
             troubles: instance.troubles(),
@@ -135,6 +141,28 @@ async fn quarantine(State(instance): State<Arc<Instance>>, Query(from): Query<Fr
     blocking(move || {
         let outputs = instance.log.outputs(&OutTopic::Quarantine, from.from, from.max.min(10_000))?;
         Ok(lines(&outputs, false))
+    })
+    .await
+}
+
+async fn stop(State(instance): State<Arc<Instance>>, Path(name): Path<String>) -> Response {
+    order(instance, name, true).await
+}
+
+async fn resume(State(instance): State<Arc<Instance>>, Path(name): Path<String>) -> Response {
+    order(instance, name, false).await
+}
+
+/// A stop order, or its end.
+async fn order(instance: Arc<Instance>, name: String, stopped: bool) -> Response {
+    blocking(move || {
+        let content = instance.bridge.library.in_force();
+        // One that is gone may still be lifted.
+        if stopped && !content.definitions.catalogue.audiences.iter().any(|audience| audience.name == name) {
+            return Ok((StatusCode::NOT_FOUND, format!("no audience is named `{name}`\n")).into_response());
+        }
+        instance.stop_audience(&name, stopped)?;
+        Ok(StatusCode::NO_CONTENT.into_response())
     })
     .await
 }

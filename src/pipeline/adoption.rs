@@ -187,7 +187,7 @@ impl Shard {
                 }
                 Ok(())
             }
-            Kind::Baseline | Kind::Watermark | Kind::Tick | Kind::Retry | Kind::Prepare | Kind::Adopt => Ok(()),
+            Kind::Baseline | Kind::Watermark | Kind::Tick | Kind::Retry | Kind::Prepare | Kind::Adopt | Kind::Stop => Ok(()),
         }
     }
 
@@ -218,7 +218,7 @@ impl Shard {
             }
         }
         let moment = Moment { now, hold: true, silent: &[], fresh_until: Instant::END };
-        let (one, setting, holders) = side.open(bridge, log, person)?;
+        let (one, setting, holders) = side.open(bridge, &self.position.stopped, log, person)?;
         let contacts = input.may_move_contacts().then(|| one.member.buckets());
         // Held, it tells nothing.
         let done = step(&setting, person, &mut one.member, &mut one.versions, &moment, input);
@@ -278,6 +278,7 @@ impl Shard {
                 keys: &bridge.keys,
                 member_keys: &side.content.member_keys,
                 broadcast: &side.broadcast,
+                stopped: &self.position.stopped,
             };
             counted.extend(
                 moves(&setting, person, &member, &versions, &moment, adopt).into_iter().map(|(name, moved)| (name, one_move(moved))),

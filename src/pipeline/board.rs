@@ -4,7 +4,7 @@
 
 use super::change::{BUCKETS, Change, Phase};
 use super::{Generation, Moves};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// By partition.
@@ -17,6 +17,8 @@ pub struct Progress {
     /// The newest that were to be prepared here.
     pub seen: Generation,
     pub standing: Standing,
+    /// Audiences that an order has stopped here.
+    pub stopped: BTreeSet<String>,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -51,7 +53,7 @@ impl Board {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub fn tell(&self, partition: u16, change: &Change, position: u64) {
+    pub fn tell(&self, partition: u16, change: &Change, stopped: &BTreeSet<String>, position: u64) {
         let standing = match &change.phase {
             Phase::Steady => Standing::Steady,
             Phase::Clearing { then, .. } => Standing::Clearing { next: *then },
@@ -68,7 +70,12 @@ impl Board {
                     .map(|count| Counted { done: count.bucket == BUCKETS, audiences: count.audiences.clone() }),
             },
         };
-        self.all().insert(partition, Progress { running: change.running, seen: change.seen, standing });
+        self.all().insert(partition, Progress { running: change.running, seen: change.seen, standing, stopped: stopped.clone() });
+    }
+
+    /// Audiences that an order has stopped anywhere.
+    pub fn stopped(&self) -> BTreeSet<String> {
+        self.all().values().flat_map(|one| one.stopped.iter().cloned()).collect()
     }
 
     pub fn read(&self) -> BTreeMap<u16, Progress> {

@@ -8,7 +8,7 @@ use crate::config::mappings::Mappings;
 use crate::log::embedded::{self, Embedded};
 use crate::log::{Clock, Entry, Full, Landing, LogError, Stamped};
 use crate::source::intake::{Intake, Source};
-use crate::source::landing::Partitions;
+use crate::source::landing::{self, Partitions};
 use anyhow::Context;
 use footbridge_core::fhir::Versions;
 use footbridge_core::key::Keys;
@@ -103,6 +103,11 @@ impl Instance {
                 }
             }
         }
+    }
+
+    /// Stops an audience, or lifts that: durable when it returns.
+    pub fn stop_audience(&self, audience: &str, stopped: bool) -> Result<(), LogError> {
+        self.append(self.bridge.partitions.all().map(|place| landing::stop(place, audience, stopped)).collect()).map(drop)
     }
 
     /// Marks that a source has made its first complete pass: durable when it returns.

@@ -79,6 +79,13 @@ impl Members {
         Ok(self.young.get_mut(&person).expect("it was put there"))
     }
 
+    /// All who are known.
+    pub fn all(&self, log: &impl Log) -> Result<BTreeSet<Person>, LogError> {
+        let mut found: BTreeSet<Person> = self.young.keys().chain(self.old.keys()).copied().collect();
+        log.scan(self.place, &[self.space.key(CORE)], &mut |key, _| found.extend(person_of(key)))?;
+        Ok(found)
+    }
+
     /// Those whose key begins with this byte, in order: as committed, and as they are in memory.
     pub fn bucket(&self, log: &impl Log, bucket: u8) -> Result<BTreeSet<Person>, LogError> {
         let in_memory = self.young.keys().chain(self.old.keys()).filter(|person| person.as_bytes()[0] == bucket);

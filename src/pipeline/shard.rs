@@ -105,12 +105,12 @@ impl Shard {
         shard.listen(bridge);
         // Of a review that was not finished nobody knows how far it came; looking twice tells nothing twice.
         if let Some(at) = shard.position.reviewed_at {
-            shard.reviews = shard.waiting.clone();
+            shard.reviews = if shard.position.reviews_all { shard.running.members.all(log)? } else { shard.waiting.clone() };
             if shard.position.stale_since == Some(shard.fresh_until) && at >= shard.fresh_until {
                 shard.reviews.extend(&shard.told);
             }
         }
-        bridge.board.tell(place.partition, &shard.change, next);
+        bridge.board.tell(place.partition, &shard.change, &shard.position.stopped, next);
         Ok(shard)
     }
 
@@ -238,9 +238,29 @@ impl Shard {
                 let Ok(order) = landing::order_of(record) else { return Err(self.damaged(record)) };
                 self.order(bridge, log, order, stage)?;
             }
+            Kind::Stop => {
+                let Ok((audience, stopped)) = landing::stop_of(record) else { return Err(self.damaged(record)) };
+                self.stop(bridge, log, audience, stopped, stage)?;
+            }
             Kind::Retry => return Err(self.damaged(record)),
         }
         self.foresee(bridge, log, record, stage)
+    }
+
+    /// An order stops an audience, or lifts that: everybody is compared again.
+    fn stop(&mut self, bridge: &Bridge, log: &impl Log, audience: &str, stopped: bool, stage: &mut Stage) -> Result<(), LogError> {
+        if self.position.stopped.contains(audience) == stopped {
+            return Ok(());
+        }
+        // What is due as of an earlier instant is decided by what was in force then.
+        self.finish(bridge, log, stage)?;
+        match stopped {
+            true => _ = self.position.stopped.insert(audience.to_owned()),
+            false => _ = self.position.stopped.remove(audience),
+        }
+        self.reviews = self.running.members.all(log)?;
+        (self.position.reviewed_at, self.position.reviews_all) = (Some(self.position.now), true);
+        Ok(())
     }
 
     pub(super) fn damaged(&self, record: &Record) -> LogError {
@@ -390,7 +410,7 @@ impl Shard {
             came = Some((put.key, before, put.version, put.content.consent.is_some()));
         }
         let moment = Moment { now, hold: self.position.hold_from.is_some(), silent: &self.silent, fresh_until: self.fresh_until };
-        let (one, setting, holders) = self.running.open(bridge, log, person)?;
+        let (one, setting, holders) = self.running.open(bridge, &self.position.stopped, log, person)?;
         let contacts = input.may_move_contacts().then(|| one.member.buckets());
         let done = step(&setting, person, &mut one.member, &mut one.versions, &moment, input);
         if let Some(before) = contacts {
@@ -505,7 +525,7 @@ impl Shard {
         }
         self.position.reached = self.timers.reached();
         if self.reviews.is_empty() {
-            self.position.reviewed_at = None;
+            (self.position.reviewed_at, self.position.reviews_all) = (None, false);
         }
         stage.state.push((self.place, position::KEY.to_vec(), Some(self.position.encode())));
         if self.change != Change::default() {
@@ -520,7 +540,7 @@ impl Shard {
         if let Some(other) = &mut self.other {
             other.committed();
         }
-        bridge.board.tell(self.place.partition, &self.change, self.next);
+        bridge.board.tell(self.place.partition, &self.change, &self.position.stopped, self.next);
     }
 }
 

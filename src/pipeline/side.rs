@@ -152,6 +152,7 @@ impl Side {
     pub fn open<'a>(
         &'a mut self,
         bridge: &'a Bridge,
+        stopped: &'a BTreeSet<String>,
         log: &impl Log,
         person: Person,
     ) -> Result<(&'a mut One, Setting<'a>, &'a mut Holders), LogError> {
@@ -160,6 +161,7 @@ impl Side {
             keys: &bridge.keys,
             member_keys: &self.content.member_keys,
             broadcast: &self.broadcast,
+            stopped,
         };
         Ok((self.members.change(log, person)?, setting, &mut self.holders))
     }

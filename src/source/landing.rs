@@ -241,6 +241,16 @@ pub fn order(place: Place, order: &Order) -> Entry {
     Entry { place, key, headers: headers(kind, "", None, false, "definitions"), value: encode(order) }
 }
 
+/// An order that stops an audience, or lifts that: of one audience the newest stands.
+pub fn stop(place: Place, audience: &str, stopped: bool) -> Entry {
+    control(place, Kind::Stop, audience, encode(&stopped))
+}
+
+/// The audience, and whether it is stopped.
+pub fn stop_of(record: &Record) -> Result<(&str, bool), Damaged> {
+    Ok((record.source(), postcard::from_bytes(record.value()).map_err(|_| Damaged)?))
+}
+
 pub fn order_of(record: &Record) -> Result<Order, Damaged> {
     postcard::from_bytes(record.value()).map_err(|_| Damaged)
 }

@@ -17,6 +17,7 @@ pub struct Known {
     /// Consents of which a version came late that had never been current: it may close the gate until a newer one comes.
     late: BTreeSet<usize>,
     opted_out: BTreeSet<usize>,
+    pub stopped: BTreeSet<&'static str>,
     /// Numbers that want no texts, for messages of the CRM or (`true`) of anybody.
     numbers_out: BTreeSet<(usize, bool)>,
 }
@@ -24,7 +25,7 @@ pub struct Known {
 impl Default for Known {
     fn default() -> Known {
         let (newest, current, late, opted_out) = (BTreeMap::new(), BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
-        Known { variant: VARIANTS[0], newest, current, late, opted_out, numbers_out: Default::default() }
+        Known { variant: VARIANTS[0], newest, current, late, opted_out, numbers_out: BTreeSet::new(), stopped: BTreeSet::new() }
     }
 }
 
@@ -122,6 +123,9 @@ impl Known {
 
     pub fn is_member(&self, person: usize, audience: &str, at: Instant) -> bool {
         let Some(What::Patient { female, email, birth, .. }) = self.what(Kind::Patient, person) else { return false };
+        if self.stopped.contains(audience) {
+            return false;
+        }
         let unreadable = self.newest.get(&(Kind::Patient, person)).is_some_and(|record| record.unreadable);
         let group = self.group(person);
         let dead = |one: &usize| match self.what(Kind::Patient, *one) {

@@ -18,6 +18,7 @@ use footbridge::log::Log;
 use footbridge::log::faulty::{Chance, Odds};
 use footbridge::pipeline::Generation;
 use footbridge::source::intake::Source;
+use footbridge::source::landing;
 use footbridge_core::time::{Instant, Span};
 
 struct Run {
@@ -192,7 +193,27 @@ impl Run {
         if self.chance.happens(80) && self.fleet.steward.kept.next.is_none() {
             return self.other_definitions();
         }
+        if self.chance.happens(50) {
+            return self.stop_order();
+        }
         self.bring(|actor: &Actor, chance: &mut Chance| Actor::act(actor, chance))
+    }
+
+    /// Somebody stops an audience, or lets it go on.
+    fn stop_order(&mut self) -> (bool, bool) {
+        let audience = AUDIENCES[self.chance.below(AUDIENCES.len())];
+        let stopped = !self.known.stopped.contains(audience);
+        if self.tells {
+            eprintln!("{} {audience} stopped: {stopped}", self.fleet.bench.clock.now());
+        }
+        self.since.push(self.known.clone());
+        match stopped {
+            true => _ = self.known.stopped.insert(audience),
+            false => _ = self.known.stopped.remove(audience),
+        }
+        let partitions = self.fleet.bench.bridge.partitions;
+        self.fleet.bench.append(partitions.all().map(|place| landing::stop(place, audience, stopped)).collect());
+        (false, false)
     }
 
     /// The business changes its mind.
