@@ -8,6 +8,7 @@ use footbridge::config::files::Files;
 use footbridge::config::mappings::{self, Mappings};
 use footbridge::demo::shipped;
 use footbridge::log::{Done, Entry, Full, Kind, Landing, LogError, Stamped};
+use footbridge::source::ReadBy;
 use footbridge::source::intake::{Intake, Source};
 use footbridge::source::landing::Partitions;
 use footbridge::source::push::{self, Push, PushSettings, Token};
@@ -76,7 +77,7 @@ fn bridge(change: impl FnOnce(&mut PushSettings)) -> Bridge {
     let member = recipients[0].1.member(keys.person("", "ann"));
     let source = Source { name: "push".into(), namespace: String::new(), versions: Versions::LastUpdated };
     let definitions = Arc::new(Definitions::new(catalogue, policy, valuesets));
-    let intake = Arc::new(Intake { definitions, keys, partitions: Partitions(4), sources: vec![source] });
+    let intake = Arc::new(Intake { read_by: ReadBy::new(definitions), keys, partitions: Partitions(4), sources: vec![source] });
     let shelf = Arc::new(Shelf { mood: Mutex::new(Mood::Takes), taken: Mutex::default(), waiting: Mutex::default() });
     let settings = Arc::new(settings);
     let landing: Arc<dyn Landing> = Arc::<Shelf>::clone(&shelf);

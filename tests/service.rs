@@ -8,6 +8,7 @@ use footbridge::config::data::DataFolder;
 use footbridge::config::mappings;
 use footbridge::console::client::Client;
 use footbridge::log::{Landing, embedded};
+use footbridge::source::ReadBy;
 use footbridge::source::intake::{Intake, Source};
 use footbridge::source::landing::Partitions;
 use footbridge_core::audience::Definitions;
@@ -304,7 +305,8 @@ fn land(home: &Home, name: &str, body: &str) {
     let mappings = mappings::read(&home.path("mappings")).mappings.expect("they are right");
     let definitions = Arc::new(Definitions::new(mappings.catalogue, mappings.policy, mappings.valuesets));
     let source = Source { name: name.into(), namespace: String::new(), versions: Versions::LastUpdated };
-    let intake = Intake { definitions, keys: Keys::new(&data.routing), partitions: Partitions(4), sources: vec![source.clone()] };
+    let read_by = ReadBy::new(definitions);
+    let intake = Intake { read_by, keys: Keys::new(&data.routing), partitions: Partitions(4), sources: vec![source.clone()] };
     let (told, done) = std::sync::mpsc::channel();
     let answer = Box::new(move |done: Result<_, _>| told.send(done.is_ok()).expect("the test waits"));
     log.append(intake.receive(&source, body.as_bytes()).entries, answer).expect("there is room");

@@ -24,7 +24,7 @@ pub struct Bridge {
 }
 
 impl Bridge {
-    fn client(&self) -> anyhow::Result<Client> {
+    pub fn client(&self) -> anyhow::Result<Client> {
         let token = match &self.token_file {
             Some(file) => Some(std::fs::read_to_string(file).with_context(|| file.display().to_string())?.trim().to_owned()),
             None => None,
@@ -83,11 +83,11 @@ pub fn tail(args: &Tail) -> anyhow::Result<Exit> {
     }
 }
 
-fn text<'a>(value: &'a Value, key: &str) -> &'a str {
+pub fn text<'a>(value: &'a Value, key: &str) -> &'a str {
     value.get(key).and_then(|value| value.as_str()).unwrap_or("")
 }
 
-fn number(value: &Value, key: &str) -> u64 {
+pub fn number(value: &Value, key: &str) -> u64 {
     value.get(key).and_then(sonic_rs::JsonValueTrait::as_u64).unwrap_or(0)
 }
 
@@ -149,9 +149,14 @@ pub fn status(args: &Status) -> anyhow::Result<Exit> {
         }
         listed("assumed").iter().try_for_each(|assumed| writeln!(out, "assumed: {assumed}"))?;
         for audience in status.get("audiences").and_then(|a| a.as_array()).into_iter().flatten() {
-            writeln!(out, "{:>10} events  {:<40} to {}", number(audience, "events"), text(audience, "name"), text(audience, "recipient"))?;
+            let stopped = audience.get("stopped").and_then(JsonValueTrait::as_bool) == Some(true);
+            let (name, to, mark) = (text(audience, "name"), text(audience, "recipient"), if stopped { ", stopped" } else { "" });
+            writeln!(out, "{:>10} events  {name:<40} to {to}{mark}", number(audience, "events"))?;
         }
         writeln!(out, "{:>10} records went to quarantine", number(&status, "quarantined"))?;
+        if let Some(next) = status.get("definitions").and_then(|definitions| definitions.get("next")) {
+            super::change::told(&mut out, next)?;
+        }
     }
     Ok(if troubles.is_empty() { Exit::Ok } else { Exit::Problems })
 }

@@ -4,6 +4,7 @@
 //! Never here: a decision about a patient; those are the core's.
 
 mod ask;
+mod change;
 mod check;
 mod demo;
 mod demo_live;
@@ -44,6 +45,12 @@ enum Command {
     Quarantine(ask::Quarantine),
     /// Mark that a source has made its first complete pass
     Baseline(ask::Baseline),
+    /// Say what other mappings would move in a running bridge, without adopting them
+    Plan(change::Plan),
+    /// Let changed mappings be adopted although they move much
+    Proceed(change::Proceed),
+    /// Stop an audience: everybody leaves it, nobody enters, until it is resumed
+    Stop(change::Stop),
     /// Show every problem in the mappings, with its place and a way out
     Check(check::Check),
     /// Run the stories that stand beside the audiences
@@ -81,6 +88,9 @@ pub fn main() -> Exit {
         Command::Status(args) => ask::status(&args),
         Command::Quarantine(args) => ask::quarantine(&args),
         Command::Baseline(args) => ask::baseline(&args),
+        Command::Plan(args) => change::plan(&args),
+        Command::Proceed(args) => change::proceed(&args),
+        Command::Stop(args) => change::stop(&args),
         Command::Check(args) => check::run(&args),
         Command::Test(args) => test::run(&args),
         Command::Simulate(args) => simulate::run(&args),

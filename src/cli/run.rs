@@ -155,12 +155,13 @@ pub fn run(args: &Run) -> anyhow::Result<Exit> {
 }
 
 fn pushed(instance: &Arc<Instance>, settings: &Arc<PushSettings>) -> axum::Router {
-    let names = instance.bridge.definitions.policy.recipients.iter().map(|recipient| recipient.key.clone());
+    let content = instance.bridge.library.in_force();
+    let names = content.definitions.policy.recipients.iter().map(|recipient| recipient.key.clone());
     let marking = Arc::clone(instance);
     push::routes(Arc::new(Push {
         intake: Arc::clone(&instance.intake),
         landing: Arc::new(instance.log.clone()),
-        recipients: names.zip(instance.bridge.member_keys.iter().cloned()).collect(),
+        recipients: names.zip(content.member_keys.iter().cloned()).collect(),
         marked: Box::new(move |source| marking.baseline_landed(source)),
         settings: Arc::clone(settings),
     }))

@@ -25,6 +25,8 @@ pub struct Mappings {
     pub stories: Vec<StoryFile>,
     /// `sha256:` and hex digits: of every audience's definition, in the order of names.
     pub digest: String,
+    /// All of it but the stories, by file, so that it can be kept and read again.
+    pub texts: Vec<(String, String)>,
 }
 
 pub struct StoryFile {
@@ -86,7 +88,10 @@ impl Reader<'_> {
         let stories = self.stories(&audiences, stories, &known);
         let definitions: Vec<(&str, &str)> = catalogue.audiences.iter().map(|a| (a.name.as_str(), a.definition.as_str())).collect();
         let digest = audience::fingerprint(&definitions);
-        Some(Mappings { policy, valuesets, catalogue, stories, digest })
+        let mut texts: Vec<(String, String)> = self.sources.iter().map(|(file, text)| (file.clone(), text.clone())).collect();
+        texts.retain(|(file, _)| !file.ends_with(".test.yaml"));
+        texts.sort();
+        Some(Mappings { policy, valuesets, catalogue, stories, digest, texts })
     }
 
     fn policy(&mut self) -> (String, Option<Policy>) {

@@ -1,14 +1,15 @@
 //! Routes for commands and probes beside `/fhir`.
 //!
-//! `GET /status`; `GET /audiences/{name}/events?from=OFFSET&max=N&wait=SECONDS` and `GET /quarantine?from=…&max=…`: one JSON object
+//! `GET /status`; `POST /definitions/proceed`; `POST /definitions/plan`, then `GET` with its generation; `GET /audiences/{name}/events?from=OFFSET&max=N&wait=SECONDS` and `GET /quarantine?from=…&max=…`: one JSON object
 //! a line, the offset to go on from in the header `footbridge-next`. Never here: a record's own bytes without being asked for one.
 
 use crate::log::{LogError, OutTopic, Outputs, Stored};
 use crate::observe::RecordRetried;
-use crate::pipeline::Instance;
+use crate::pipeline::{AudienceMoves, Instance, Report, read_texts};
 use crate::source::intake::Received;
 use axum::Router;
-use axum::extract::{Path, Query, State};
+use axum::body::Bytes;
+use axum::extract::{DefaultBodyLimit, Path, Query, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
@@ -21,10 +22,14 @@ pub fn routes(instance: Arc<Instance>) -> Router {
     Router::new()
         .route("/status", get(status))
         .route("/audiences/{name}/events", get(events))
+        .route("/audiences/{name}/stop", post(stop))
+        .route("/audiences/{name}/resume", post(resume))
         .route("/quarantine", get(quarantine))
         .route("/quarantine/item", get(item))
         .route("/quarantine/retry", post(retry))
         .route("/readyz", get(ready))
+        .route("/definitions/proceed", post(proceed))
+        .route("/definitions/plan", get(planned).post(plan).layer(DefaultBodyLimit::max(MAPPINGS_BYTES_MAX)))
         .with_state(instance)
 }
 
@@ -40,6 +45,7 @@ struct Status {
     unmarked: Vec<String>,
     audiences: Vec<Audience>,
     quarantined: u64,
+    definitions: Report,
 }
 
 #[derive(Serialize)]
@@ -49,6 +55,8 @@ struct Audience {
     recipient: String,
     /// Events since the folder was made.
     events: u64,
+    /// An order has stopped it: nobody is in it.
+    stopped: bool,
 }
 
 #[derive(Deserialize)]
@@ -83,11 +91,13 @@ async fn status(State(instance): State<Arc<Instance>>) -> Response {
     blocking(move || {
         let log = &instance.log;
         let next = |topic: &OutTopic| log.end_of(topic);
+        let orders = instance.bridge.board.stopped();
         let mut audiences = Vec::new();
-        for definition in &instance.bridge.definitions.catalogue.audiences {
+        for definition in &instance.bridge.library.in_force().definitions.catalogue.audiences {
             let events = next(&OutTopic::Audience(definition.name.as_str().into()))?;
             let (name, title, recipient) = (definition.name.clone(), definition.title.clone(), definition.recipient.clone());
-            audiences.push(Audience { name, title, recipient, events });
+            let stopped = orders.contains(&name);
+            audiences.push(Audience { name, title, recipient, events, stopped });
         }
         let status = Status {
             troubles: instance.troubles(),
@@ -96,6 +106,7 @@ async fn status(State(instance): State<Arc<Instance>>) -> Response {
             unmarked: instance.unmarked()?.into_iter().map(str::to_owned).collect(),
             audiences,
             quarantined: next(&OutTopic::Quarantine)?,
+            definitions: instance.changing.report(&instance.bridge.board),
         };
         Ok(json(&status))
     })
@@ -123,8 +134,9 @@ async fn ready(State(instance): State<Arc<Instance>>) -> Response {
 }
 
 async fn events(State(instance): State<Arc<Instance>>, Path(name): Path<String>, Query(from): Query<From>) -> Response {
-    if !instance.bridge.definitions.catalogue.audiences.iter().any(|audience| audience.name == name) {
-        let names: Vec<&str> = instance.bridge.definitions.catalogue.audiences.iter().map(|audience| audience.name.as_str()).collect();
+    let content = instance.bridge.library.in_force();
+    if !content.definitions.catalogue.audiences.iter().any(|audience| audience.name == name) {
+        let names: Vec<&str> = content.definitions.catalogue.audiences.iter().map(|audience| audience.name.as_str()).collect();
         return (StatusCode::NOT_FOUND, format!("no audience is named `{name}`; there are {}\n", names.join(", "))).into_response();
     }
     blocking(move || {
@@ -139,6 +151,81 @@ async fn quarantine(State(instance): State<Arc<Instance>>, Query(from): Query<Fr
     blocking(move || {
         let outputs = instance.log.outputs(&OutTopic::Quarantine, from.from, from.max.min(10_000))?;
         Ok(lines(&outputs, false))
+    })
+    .await
+}
+
+async fn stop(State(instance): State<Arc<Instance>>, Path(name): Path<String>) -> Response {
+    order(instance, name, true).await
+}
+
+async fn resume(State(instance): State<Arc<Instance>>, Path(name): Path<String>) -> Response {
+    order(instance, name, false).await
+}
+
+/// A stop order, or its end.
+async fn order(instance: Arc<Instance>, name: String, stopped: bool) -> Response {
+    blocking(move || {
+        let content = instance.bridge.library.in_force();
+        // One that is gone may still be lifted.
+        if stopped && !content.definitions.catalogue.audiences.iter().any(|audience| audience.name == name) {
+            return Ok((StatusCode::NOT_FOUND, format!("no audience is named `{name}`\n")).into_response());
+        }
+        instance.stop_audience(&name, stopped)?;
+        Ok(StatusCode::NO_CONTENT.into_response())
+    })
+    .await
+}
+
+/// Lets definitions that wait for it pass the brake.
+async fn proceed(State(instance): State<Arc<Instance>>) -> Response {
+    blocking(move || {
+        Ok(match instance.changing.proceed()? {
+            true => StatusCode::NO_CONTENT.into_response(),
+            false => (StatusCode::CONFLICT, "nothing waits for it\n").into_response(),
+        })
+    })
+    .await
+}
+
+/// The longest body that holds mappings, as texts by file.
+const MAPPINGS_BYTES_MAX: usize = 64 << 20;
+
+#[derive(Serialize, Deserialize)]
+pub struct Planned {
+    pub generation: u64,
+}
+
+/// Prepares mappings, given as `[[FILE, TEXT], ...]`, only to know what they would move.
+async fn plan(State(instance): State<Arc<Instance>>, body: Bytes) -> Response {
+    blocking(move || {
+        let Ok(texts) = sonic_rs::from_slice::<Vec<(String, String)>>(&body) else {
+            return Ok((StatusCode::BAD_REQUEST, "the body is no list of files and their texts\n").into_response());
+        };
+        let Some(mappings) = read_texts(&texts) else {
+            return Ok((StatusCode::UNPROCESSABLE_ENTITY, "the mappings are not right: footbridge check says why\n").into_response());
+        };
+        Ok(match instance.changing.plan(mappings)? {
+            Some(generation) => json(&Planned { generation }),
+            None => (StatusCode::CONFLICT, "other definitions are on their way; footbridge status says how far\n").into_response(),
+        })
+    })
+    .await
+}
+
+#[derive(Serialize)]
+struct Plan {
+    done: bool,
+    audiences: Vec<AudienceMoves>,
+}
+
+async fn planned(State(instance): State<Arc<Instance>>, Query(Planned { generation }): Query<Planned>) -> Response {
+    blocking(move || {
+        let audiences = instance.changing.planned(generation);
+        if audiences.is_none() && instance.changing.is_settled() {
+            return Ok((StatusCode::NOT_FOUND, "nothing of this plan is known any more; make it again\n").into_response());
+        }
+        Ok(json(&Plan { done: audiences.is_some(), audiences: audiences.unwrap_or_default() }))
     })
     .await
 }

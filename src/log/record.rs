@@ -71,10 +71,11 @@ pub enum Kind {
     Adopt = 11,
     Claim = 12,
     ContactPreference = 13,
+    Stop = 14,
 }
 
 impl Kind {
-    const ALL: [Kind; 13] = [
+    const ALL: [Kind; 14] = [
         Kind::Put,
         Kind::Delete,
         Kind::Preference,
@@ -88,6 +89,7 @@ impl Kind {
         Kind::Adopt,
         Kind::Claim,
         Kind::ContactPreference,
+        Kind::Stop,
     ];
 
     fn from_byte(byte: u8) -> Option<Kind> {
@@ -267,7 +269,7 @@ mod tests {
         for kind in Kind::ALL {
             assert_eq!(Kind::from_byte(kind as u8), Some(kind));
         }
-        assert_eq!((Kind::from_byte(0), Kind::from_byte(14)), (None, None));
+        assert_eq!((Kind::from_byte(0), Kind::from_byte(15)), (None, None));
     }
 
     #[test]

@@ -3,21 +3,23 @@
 //! In: the buckets of a member's contacts before and after a step. Out: the members of a bucket.
 //! Never here: a contact in the clear, or more of the index in memory than has changed since the last commit.
 
+use super::change::Space;
 use crate::log::{Log, LogError, Place, StateChange};
 use footbridge_core::key::Person;
 use std::collections::{BTreeMap, BTreeSet};
 
 pub struct Holders {
     place: Place,
+    space: Space,
     /// Not committed yet; `false`: no longer.
     changed: BTreeMap<(u64, Person), bool>,
 }
 
-const HOLDER: u8 = b'c';
+pub const HOLDER: u8 = b'c';
 
 impl Holders {
-    pub fn new(place: Place) -> Holders {
-        Holders { place, changed: BTreeMap::new() }
+    pub fn new(place: Place, space: Space) -> Holders {
+        Holders { place, space, changed: BTreeMap::new() }
     }
 
     /// Both sorted.
@@ -33,7 +35,7 @@ impl Holders {
         let mut persons = BTreeSet::new();
         let mut broken = false;
         for bucket in buckets {
-            let prefix = [&[HOLDER][..], &bucket.to_be_bytes()].concat();
+            let prefix = [&[self.space.key(HOLDER)][..], &bucket.to_be_bytes()].concat();
             let mut in_it = BTreeSet::new();
             log.scan(self.place, &prefix, &mut |key, _| match key.get(9..).and_then(|bytes| bytes.try_into().ok()) {
                 Some(bytes) => _ = in_it.insert(Person::from_bytes(bytes)),
@@ -57,7 +59,7 @@ impl Holders {
     /// All that changed, as state.
     pub fn stage(&self, state: &mut Vec<StateChange>) {
         for ((bucket, person), holds) in &self.changed {
-            let key = [&[HOLDER][..], &bucket.to_be_bytes(), person.as_bytes()].concat();
+            let key = [&[self.space.key(HOLDER)][..], &bucket.to_be_bytes(), person.as_bytes()].concat();
             state.push((self.place, key, holds.then(Vec::new)));
         }
     }

@@ -2,29 +2,30 @@
 //!
 //! In: a data folder, mappings, a clock. Out: a running bridge. Never here: a socket, a flag, a signal.
 
-use super::{Bridge, Feed, Halt, Settings, Worker};
+use super::{Board, Bridge, Changing, Feed, Halt, Settings, Worker};
 use crate::config::data::DataFolder;
 use crate::config::mappings::Mappings;
 use crate::log::embedded::{self, Embedded};
 use crate::log::{Clock, Entry, Full, Landing, LogError, Stamped};
 use crate::source::intake::{Intake, Source};
-use crate::source::landing::Partitions;
+use crate::source::landing::{self, Partitions};
 use anyhow::{Context, bail};
-use footbridge_core::audience::Definitions;
 use footbridge_core::fhir::Versions;
-use footbridge_core::gate::MemberKey;
 use footbridge_core::key::Keys;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 pub struct Instance {
     pub log: Embedded,
     pub intake: Arc<Intake>,
     pub bridge: Arc<Bridge>,
+    pub changing: Arc<Changing>,
     stop: Arc<AtomicBool>,
     workers: Vec<JoinHandle<Result<(), Halt>>>,
+    steward: JoinHandle<()>,
     standing: Arc<Mutex<Vec<Option<String>>>>,
     /// Why a source that reads files does not go on, by its name.
     sources: Mutex<BTreeMap<String, String>>,
@@ -61,8 +62,9 @@ impl Default for Options {
     }
 }
 
-/// Under which the mappings that the state was computed with stand among the definitions.
-const IN_FORCE: &[u8] = b"in force";
+/// Between two looks at definitions that are on their way, and at whether there are any.
+const TURN: Duration = Duration::from_millis(20);
+const REST: Duration = Duration::from_millis(200);
 
 /// Under which a marked baseline stands among the definitions, for a start to say so.
 fn marked(source: &str) -> Vec<u8> {
@@ -93,23 +95,14 @@ impl Instance {
     pub fn start(folder: &DataFolder, mappings: Mappings, options: Options, clock: Clock) -> anyhow::Result<Instance> {
         let Options { name, feeds, partitions, workers, settings, log } = options;
         let log = Embedded::open(&folder.log(), embedded::Settings { partitions, ..log }, Arc::clone(&clock))?;
-        let Mappings { catalogue, policy, valuesets, digest, .. } = mappings;
-        match log.definition(IN_FORCE)? {
-            None => log.define(IN_FORCE, Some(digest.into_bytes()))?,
-            Some(before) if &before[..] == digest.as_bytes() => {}
-            Some(_) => bail!(
-                "{}: its state was computed with other mappings; changed mappings cannot be adopted yet: start with a new folder \
-                 and load it again, or go back to the mappings before",
-                folder.path().display()
-            ),
-        }
+        let at = folder.path().display().to_string();
+        let changing = Arc::new(Changing::open(&log, mappings, &folder.members, Partitions(partitions), &at)?);
         feeds.iter().try_for_each(|feed| recorded(&log, &feed.source, folder))?;
-        let member_keys = policy.recipients.iter().map(|recipient| MemberKey::new(&recipient.key, 1, &folder.members)).collect();
-        let definitions = Arc::new(Definitions::new(catalogue, policy, valuesets));
+        let library = changing.library();
         let (keys, partitions) = (Keys::new(&folder.routing), Partitions(partitions));
         let sources = feeds.iter().map(|feed| feed.source.clone()).collect();
-        let intake = Intake { definitions: Arc::clone(&definitions), keys: keys.clone(), partitions, sources };
-        let bridge = Arc::new(Bridge { definitions, keys, member_keys, name, partitions, feeds, settings });
+        let intake = Intake { read_by: library.read_by.clone(), keys: keys.clone(), partitions, sources };
+        let bridge = Arc::new(Bridge { library, keys, board: Board::default(), name, partitions, feeds, settings });
         let stop = Arc::new(AtomicBool::new(false));
         let sessions = log.sessions(workers.max(1))?;
         let standing = Arc::new(Mutex::new(vec![None; sessions.len()]));
@@ -125,7 +118,15 @@ impl Instance {
             });
             threads.push(thread.context("a worker's thread")?);
         }
-        Ok(Instance { log, intake: Arc::new(intake), bridge, stop, workers: threads, standing, sources: Mutex::default(), busy })
+        let (steward, at_work, its_stop) = (Arc::clone(&changing), Arc::clone(&bridge), Arc::clone(&stop));
+        let steward = std::thread::Builder::new().name("steward".to_owned()).spawn(move || {
+            while !its_stop.load(Ordering::Acquire) {
+                std::thread::sleep(if steward.turn(&at_work.board) { TURN } else { REST });
+            }
+        });
+        let steward = steward.context("the steward's thread")?;
+        let (intake, sources) = (Arc::new(intake), Mutex::default());
+        Ok(Instance { log, intake, bridge, changing, stop, workers: threads, steward, standing, sources, busy })
     }
 
     /// Appends and waits until it is durable. A full queue is waited for.
@@ -140,10 +141,15 @@ impl Instance {
                 Ok(()) => return answer.recv().map_err(|_| LogError::stopped("landing"))?.map(Some),
                 Err(Full { entries: back, .. }) => {
                     entries = back;
-                    std::thread::sleep(std::time::Duration::from_millis(2));
+                    std::thread::sleep(Duration::from_millis(2));
                 }
             }
         }
+    }
+
+    /// Stops an audience, or lifts that: durable when it returns.
+    pub fn stop_audience(&self, audience: &str, stopped: bool) -> Result<(), LogError> {
+        self.append(self.bridge.partitions.all().map(|place| landing::stop(place, audience, stopped)).collect()).map(drop)
     }
 
     /// Marks that a source has made its first complete pass: durable when it returns.
@@ -196,7 +202,13 @@ impl Instance {
         let workers: Vec<String> = self.standing.lock().unwrap_or_else(PoisonError::into_inner).iter().flatten().cloned().collect();
         let sources = self.sources.lock().unwrap_or_else(PoisonError::into_inner);
         let landing = self.log.takes().err().map(|error| format!("landing takes nothing: {error}"));
-        landing.into_iter().chain(workers).chain(sources.iter().map(|(name, what)| format!("source `{name}`: {what}"))).collect()
+        let changing = self.changing.trouble();
+        landing
+            .into_iter()
+            .chain(workers)
+            .chain(changing)
+            .chain(sources.iter().map(|(name, what)| format!("source `{name}`: {what}")))
+            .collect()
     }
 
     /// A source that reads files says why it does not go on; `None`: it does.
@@ -223,6 +235,6 @@ impl Instance {
                 Err(_) => return Err(Halt::Log(LogError::stopped("a worker"))),
             }
         }
-        Ok(())
+        self.steward.join().map_err(|_| Halt::Log(LogError::stopped("the steward")))
     }
 }

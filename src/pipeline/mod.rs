@@ -3,36 +3,49 @@
 //! In: a log, definitions, keys. Out: commits: events, disclosures, state and positions in one act.
 //! Never here: what a record means for a person (the core's), or how a log keeps what it is given.
 
+mod adoption;
+mod board;
+mod change;
+mod changing;
 mod feeding;
 mod holders;
 mod instance;
+mod library;
 mod members;
 mod outputs;
 mod owners;
 mod position;
 mod shard;
+mod side;
+mod steward;
 mod timers;
 mod worker;
 
+pub use board::{Board, Counted, Progress, Standing};
+pub use change::Moves;
+pub use changing::{AudienceMoves, Changing, Report, read_texts};
 pub use feeding::Feeding;
 pub use instance::{Instance, Options, PUSH};
+pub use library::{Content, Library};
 pub use position::{Position, Stage};
+pub use steward::{Brake, Kept, Next, Outcome, Purpose, Step, Steward};
 pub use worker::{Halt, Worker};
 
 use crate::source::intake::Source;
 use crate::source::landing::Partitions;
-use footbridge_core::audience::Definitions;
-use footbridge_core::gate::MemberKey;
 use footbridge_core::key::Keys;
 use footbridge_core::time::Span;
 use std::sync::Arc;
 
+/// Numbers definitions in the order in which they were prepared; the first ones are 0.
+pub type Generation = u64;
+
 /// What all partitions of an instance have in common.
 pub struct Bridge {
-    pub definitions: Arc<Definitions>,
+    pub library: Arc<Library>,
     pub keys: Keys,
-    /// One for each of the policy's recipients, in their order.
-    pub member_keys: Vec<MemberKey>,
+    /// How far each partition has come with its definitions.
+    pub board: Board,
     /// The CloudEvents `source`.
     pub name: String,
     pub partitions: Partitions,

@@ -7,6 +7,7 @@ use crate::log::{Commit, Entry, LogError, Output, Place, StateChange, Trouble};
 use footbridge_core::shard::Partition;
 use footbridge_core::time::Instant;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 
 /// A partition's own record: committed with everything that was derived up to its position.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -24,6 +25,10 @@ pub struct Position {
     pub hold_from: Option<u64>,
     /// Numbers what this partition sends to others.
     pub sent: u64,
+    /// Audiences that an order has stopped.
+    pub stopped: BTreeSet<String>,
+    /// All members are being compared again, as of `reviewed_at`.
+    pub reviews_all: bool,
 }
 
 impl Default for Position {
@@ -36,11 +41,15 @@ impl Default for Position {
             stale_since: None,
             hold_from: None,
             sent: 0,
+            stopped: BTreeSet::new(),
+            reviews_all: false,
         }
     }
 }
 
-const FORMAT: u8 = 1;
+const FORMAT: u8 = 2;
+/// Without stop orders.
+const FORMAT_BEFORE: u8 = 1;
 pub const KEY: &[u8] = b"p";
 
 impl Position {
@@ -49,7 +58,12 @@ impl Position {
     }
 
     pub fn decode(place: Place, bytes: &[u8]) -> Result<Position, LogError> {
-        let read = bytes.split_first().filter(|(format, _)| **format == FORMAT).and_then(|(_, rest)| postcard::from_bytes(rest).ok());
+        let read = match bytes.split_first() {
+            Some((&FORMAT, rest)) => postcard::from_bytes(rest).ok(),
+            // No audience is stopped, and no review of all is under way.
+            Some((&FORMAT_BEFORE, rest)) => postcard::from_bytes(&[rest, &[0, 0]].concat()).ok(),
+            Some(_) | None => None,
+        };
         read.ok_or_else(|| LogError {
             trouble: Trouble::Format,
             at: place.to_string(),

@@ -3,30 +3,38 @@
 //! In: landing records, the end of the log, slices of time to work in. Out: what is staged for the next commit.
 //! Never here: a clock of its own; `now` moves with the stamps of records only.
 
-use super::holders::Holders;
-use super::members::{Members, One, head_of};
+use super::change::{self, Change, Phase};
+use super::members::{One, head_of};
 use super::position::{self, Position};
+use super::side::Side;
 use super::timers::Timers;
 use super::{Bridge, Stage, outputs};
 use crate::log::{Kind, Log, LogError, Place, Record, StateChange};
 use crate::observe::Standing;
-use crate::source::landing::{self, Note, Told};
-use footbridge_core::audience::Evidence;
+use crate::source::landing::{self, Note};
+use footbridge_core::audience::Definitions;
 use footbridge_core::consent::OnStale;
-use footbridge_core::fhir::{self, BundleLinks, Unreadable};
-use footbridge_core::key::{Person, ResourceKey, Spread};
-use footbridge_core::shard::{
-    Baseline, Broadcast, Input, Moment, OptOut, OptOuts, Origin, Ownership, Reading, Setting, Shared, Watermark, step,
-};
+use footbridge_core::fhir::{BundleLinks, Unreadable, Version};
+use footbridge_core::key::{Person, ResourceKey};
+use footbridge_core::shard::{Baseline, Former, Input, Moment, OptOuts, Origin, Reading, Watermark, step};
 use footbridge_core::time::Instant;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, VecDeque};
+use std::sync::Arc;
 
 pub struct Shard {
-    place: Place,
-    position: Position,
-    /// The next offset to be read.
-    next: u64,
-    members: Members,
+    pub(super) place: Place,
+    pub(super) position: Position,
+    pub(super) change: Change,
+    /// The next offset to be read, and the one of the last commit.
+    pub(super) next: u64,
+    pub(super) committed: u64,
+    /// What decides here.
+    pub(super) running: Side,
+    /// What is being prepared, or what an adoption that is being carried out has left.
+    pub(super) other: Option<Side>,
+    /// Audiences that were left, and whom of the present bucket an adoption has not reached yet.
+    pub(super) former: Arc<[Former]>,
+    pub(super) left: Option<VecDeque<Person>>,
     /// Members with any state.
     known: u64,
     timers: Timers,
@@ -38,30 +46,23 @@ pub struct Shard {
     told: BTreeSet<Person>,
     /// Members to be compared again, for what they waited for has come, as of `position.reviewed_at`.
     reviews: BTreeSet<Person>,
-    broadcast: Broadcast,
-    /// Who refers to a broadcast resource.
-    referring: HashMap<ResourceKey, BTreeSet<Person>, Spread>,
-    holders: Holders,
-    state: Vec<StateChange>,
+    pub(super) state: Vec<StateChange>,
     /// By audience.
-    silent: Vec<bool>,
-    fresh_until: Instant,
+    pub(super) silent: Vec<bool>,
+    pub(super) fresh_until: Instant,
     /// All records have been read.
     drained: bool,
     /// A tick is on its way.
     tick_sent: bool,
-    moved: bool,
+    pub(super) moved: bool,
 }
 
-const BROADCAST: u8 = b'b';
-const REFERRING: u8 = b'r';
 const HOLD: u8 = b'h';
 /// Timers of a partition that are counted after each commit: beyond that there are "many".
 const DUE_COUNTED_MAX: usize = 1000;
-const OPT_OUTS: u8 = b'o';
 
-fn exits_when_stale(bridge: &Bridge) -> bool {
-    bridge.definitions.policy.feed.on_stale == OnStale::ExitNow
+fn exits_when_stale(definitions: &Definitions) -> bool {
+    definitions.policy.feed.on_stale == OnStale::ExitNow
 }
 
 impl Shard {
@@ -71,19 +72,31 @@ impl Shard {
             Some(bytes) => Position::decode(place, &bytes)?,
             None => Position::default(),
         };
+        let change = match log.get(place, change::KEY)? {
+            Some(bytes) => Change::decode(place, &bytes)?,
+            None => Change::default(),
+        };
+        let side = |space, generation, preparing| Side::restore(bridge, log, place, space, generation, preparing);
+        let running = side(change.space, change.running, false)?;
+        let other = match &change.phase {
+            Phase::Steady | Phase::Clearing { .. } => None,
+            Phase::Preparing(preparing) => Some(side(change.space.other(), preparing.generation, true)?),
+            Phase::Adopting { from, .. } => Some(side(change.space.other(), *from, false)?),
+        };
         let mut shard = Shard {
             place,
             next,
-            members: Members::new(place, bridge.settings.members_max),
+            committed: next,
+            running,
+            other,
+            former: Arc::default(),
+            left: None,
             known: 0,
             timers: Timers::default(),
             open: BTreeSet::new(),
             waiting: BTreeSet::new(),
             told: BTreeSet::new(),
             reviews: BTreeSet::new(),
-            broadcast: Broadcast::default(),
-            referring: HashMap::default(),
-            holders: Holders::new(place),
             state: Vec::new(),
             silent: Vec::new(),
             fresh_until: Instant::END,
@@ -91,74 +104,80 @@ impl Shard {
             tick_sent: false,
             moved: false,
             position,
+            change,
         };
-        Members::heads(log, place, &mut |person, head| {
-            shard.known += 1;
-            shard.timers.set(person, head.due);
-            if head.open {
-                shard.open.insert(person);
-            }
-            if head.waits {
-                shard.waiting.insert(person);
-            }
-            if head.told && exits_when_stale(bridge) {
-                shard.told.insert(person);
-            }
-        })?;
+        shard.look_at_all(log)?;
         shard.timers.restore(shard.position.reached.clone());
-        let mut broken = false;
-        log.scan(place, &[BROADCAST], &mut |key, value| {
-            let key = key.get(1..9).and_then(|bytes| bytes.try_into().ok()).map(u64::from_be_bytes);
-            match (key, postcard::from_bytes::<Shared>(value)) {
-                (Some(key), Ok(shared)) => shard.broadcast.restore(ResourceKey::from_u64(key), shared),
-                _ => broken = true,
-            }
-        })?;
-        log.scan(place, &[OPT_OUTS], &mut |key, value| {
-            let bucket = key.get(1..9).and_then(|bytes| bytes.try_into().ok()).map(u64::from_be_bytes);
-            match (bucket, postcard::from_bytes::<Vec<OptOut>>(value)) {
-                (Some(bucket), Ok(list)) => shard.broadcast.opt_outs.restore(bucket, list),
-                _ => broken = true,
-            }
-        })?;
-        log.scan(place, &[REFERRING], &mut |key, _| {
-            let resource = key.get(1..9).and_then(|bytes| bytes.try_into().ok()).map(u64::from_be_bytes);
-            let person = key.get(9..25).and_then(|bytes| bytes.try_into().ok()).map(Person::from_bytes);
-            match (resource, person) {
-                (Some(resource), Some(person)) => _ = shard.referring.entry(ResourceKey::from_u64(resource)).or_default().insert(person),
-                _ => broken = true,
-            }
-        })?;
-        if broken {
-            return Err(LogError::damaged(place, "what the partition shares cannot be read"));
-        }
         shard.listen(bridge);
         // Of a review that was not finished nobody knows how far it came; looking twice tells nothing twice.
         if let Some(at) = shard.position.reviewed_at {
-            shard.reviews = shard.waiting.clone();
+            shard.reviews = if shard.position.reviews_all { shard.running.members.all(log)? } else { shard.waiting.clone() };
             if shard.position.stale_since == Some(shard.fresh_until) && at >= shard.fresh_until {
                 shard.reviews.extend(&shard.told);
             }
         }
+        bridge.board.tell(place.partition, &shard.change, &shard.position.stopped, next);
         Ok(shard)
     }
 
+    /// Reads what a start has to know of each member.
+    fn look_at_all(&mut self, log: &impl Log) -> Result<(), LogError> {
+        let exits_when_stale = exits_when_stale(&self.running.content.definitions);
+        let Shard { running, other, known, timers, open, waiting, told, .. } = self;
+        let mut look = |person, head: super::members::Head| {
+            if head.prepared {
+                return;
+            }
+            *known += 1;
+            timers.set(person, head.due);
+            if head.open {
+                open.insert(person);
+            }
+            if head.waits {
+                waiting.insert(person);
+            }
+            if head.told && exits_when_stale {
+                told.insert(person);
+            }
+        };
+        running.members.heads(log, &mut look)?;
+        // Those whom an adoption has not reached yet are as the definitions before made them.
+        match (&self.change.phase, other) {
+            (Phase::Adopting { .. }, Some(before)) => {
+                before.members.heads(log, &mut look)?;
+                self.former = Former::all(&before.content.definitions, &before.content.member_keys);
+                Ok(())
+            }
+            (Phase::Steady | Phase::Clearing { .. } | Phase::Preparing(_) | Phase::Adopting { .. }, _) => Ok(()),
+        }
+    }
+
     /// Works out anew what baselines and watermarks allow.
-    fn listen(&mut self, bridge: &Bridge) {
+    pub(super) fn listen(&mut self, bridge: &Bridge) {
+        let definitions = Arc::clone(&self.running.content.definitions);
+        let (silent, fresh_until) = self.heard_under(bridge, &definitions);
+        (self.silent, self.fresh_until) = (silent, fresh_until);
+        if !exits_when_stale(&definitions) {
+            self.told.clear();
+        }
+    }
+
+    /// Which audiences of these definitions are silent, and until when the feed is fresh.
+    pub(super) fn heard_under(&self, bridge: &Bridge, definitions: &Definitions) -> (Vec<bool>, Instant) {
         let marked = bridge.feeds.iter().filter(|feed| feed.marked).map(|feed| feed.source.name.as_str());
         let silent = self.position.heard.is_silent(marked);
-        self.silent = vec![silent; bridge.definitions.catalogue.audiences.len()];
         let proves = bridge.feeds.iter().filter(|feed| feed.proves).map(|feed| feed.source.name.as_str());
-        self.fresh_until = self.position.heard.fresh_until(proves, bridge.definitions.policy.feed.stale_after);
+        let fresh_until = self.position.heard.fresh_until(proves, definitions.policy.feed.stale_after);
+        (vec![silent; definitions.catalogue.audiences.len()], fresh_until)
     }
 
     pub fn standing(&self) -> Standing {
         Standing {
             members: self.known,
-            in_memory: self.members.in_memory() as u64,
+            in_memory: self.running.members.in_memory() as u64,
             due: (self.timers.due(DUE_COUNTED_MAX) + self.reviews.len()) as u64,
-            looks: self.members.looks,
-            loads: self.members.loads,
+            looks: self.running.members.looks,
+            loads: self.running.members.loads,
         }
     }
 
@@ -211,7 +230,9 @@ impl Shard {
                 let (Ok(told), Ok(person)) = (landing::told_of(record), landing::person(record)) else {
                     return Err(self.damaged(record));
                 };
-                self.tell(bridge, log, person, told.input(record.more), stage)?;
+                if told.is_for(record, self.running.generation) {
+                    self.tell(bridge, log, person, told.input(record.more), stage)?;
+                }
             }
             Kind::ContactPreference => self.contact(bridge, log, record, stage)?,
             Kind::Claim => self.shared_deleted(bridge, log, record, stage)?,
@@ -234,12 +255,35 @@ impl Shard {
                 outputs::retried(record, &mut stage.outputs);
                 stage.landing_tombstones.push((self.place, record.key().to_vec()));
             }
-            Kind::Prepare | Kind::Adopt => return Err(self.damaged(record)),
+            Kind::Prepare | Kind::Adopt => {
+                let Ok(order) = landing::order_of(record) else { return Err(self.damaged(record)) };
+                self.order(bridge, log, order, stage)?;
+            }
+            Kind::Stop => {
+                let Ok((audience, stopped)) = landing::stop_of(record) else { return Err(self.damaged(record)) };
+                self.stop(bridge, log, audience, stopped, stage)?;
+            }
         }
+        self.foresee(bridge, log, record, stage)
+    }
+
+    /// An order stops an audience, or lifts that: everybody is compared again.
+    fn stop(&mut self, bridge: &Bridge, log: &impl Log, audience: &str, stopped: bool, stage: &mut Stage) -> Result<(), LogError> {
+        if self.position.stopped.contains(audience) == stopped {
+            return Ok(());
+        }
+        // What is due as of an earlier instant is decided by what was in force then.
+        self.finish(bridge, log, stage)?;
+        match stopped {
+            true => _ = self.position.stopped.insert(audience.to_owned()),
+            false => _ = self.position.stopped.remove(audience),
+        }
+        self.reviews = self.running.members.all(log)?;
+        (self.position.reviewed_at, self.position.reviews_all) = (Some(self.position.now), true);
         Ok(())
     }
 
-    fn damaged(&self, record: &Record) -> LogError {
+    pub(super) fn damaged(&self, record: &Record) -> LogError {
         LogError::damaged(self.place, format!("the record at offset {} cannot be read", record.offset))
     }
 
@@ -260,33 +304,21 @@ impl Shard {
     }
 
     fn put(&mut self, bridge: &Bridge, log: &impl Log, record: &Record, stage: &mut Stage) -> Result<(), LogError> {
-        let Ok(envelope) = landing::envelope(record) else { return Err(self.damaged(record)) };
-        let Some(feed) = bridge.feeds.iter().find(|feed| feed.source.name == record.source()) else {
+        let definitions = Arc::clone(&self.running.content.definitions);
+        let Some(reading) = self.read(bridge, &definitions, record)? else {
             let why = Unreadable::Element { path: "source", why: "is not in the configuration any more" };
             outputs::quarantined(record, &why, &mut stage.outputs);
             return Ok(());
         };
-        let (definitions, keys) = (&bridge.definitions, &bridge.keys);
-        let origin = Origin { definitions, keys, namespace: &feed.source.namespace, versions: feed.source.versions };
-        let links = (!envelope.links.is_empty()).then(|| BundleLinks::resolved(&envelope.links));
-        let person = landing::person(record).map_err(|_| self.damaged(record))?;
-        match origin.read(envelope.body, envelope.given_id, links.as_ref(), envelope.stamp(record)) {
+        if let Some(why) = self.unreadable(&reading) {
+            outputs::quarantined(record, why, &mut stage.outputs);
+        }
+        match reading {
             // Its source did not read this type then, or does not now; the owners have heard of a version about nobody.
-            Ok(Reading::Unread | Reading::Nobody { .. }) => Ok(()),
-            Ok(Reading::Unclear { unreadable, .. }) | Err(unreadable) => {
-                outputs::quarantined(record, &unreadable, &mut stage.outputs);
-                Ok(())
-            }
-            Ok(Reading::Shared { key, shared, unreadable, .. }) => {
-                if let Some(why) = unreadable.filter(|_| self.place.partition == 0) {
-                    outputs::quarantined(record, &why, &mut stage.outputs);
-                }
-                self.share(bridge, log, key, stage, |broadcast| broadcast.put(key, shared))
-            }
-            Ok(Reading::About { put, unreadable, .. }) => {
-                if let Some(why) = unreadable {
-                    outputs::quarantined(record, &why, &mut stage.outputs);
-                }
+            Ok(Reading::Unread | Reading::Nobody { .. } | Reading::Unclear { .. }) | Err(_) => Ok(()),
+            Ok(Reading::Shared { key, shared, .. }) => self.share(bridge, log, key, stage, |side| side.share(key, shared)),
+            Ok(Reading::About { put, .. }) => {
+                let person = landing::person(record).map_err(|_| self.damaged(record))?;
                 // Landing was keyed by a person that the resource is about.
                 if person == landing::NOBODY {
                     return Ok(());
@@ -297,55 +329,63 @@ impl Shard {
         }
     }
 
-    fn shared_deleted(&mut self, bridge: &Bridge, log: &impl Log, record: &Record, stage: &mut Stage) -> Result<(), LogError> {
-        let Ok(note) = landing::note_of(record) else { return Err(self.damaged(record)) };
-        let Note::Deleted { resource, version, .. } = note else { return Err(self.damaged(record)) };
-        let ordered = match note.stamped(record.stamp) {
-            Ownership::Delete { version, .. } => version,
-            _ => version,
-        };
-        self.share(bridge, log, resource, stage, |broadcast| {
-            if broadcast.knows(resource) {
-                return broadcast.delete(resource, ordered, record.stamp);
-            }
-            broadcast.bury(resource, ordered.unwrap_or(fhir::Version(record.stamp.micros())), record.stamp);
-            true
-        })
+    /// What these definitions read of a record; `None`: its source is not known any more.
+    pub(super) fn read(
+        &self,
+        bridge: &Bridge,
+        definitions: &Definitions,
+        record: &Record,
+    ) -> Result<Option<Result<Reading, Unreadable>>, LogError> {
+        let Ok(envelope) = landing::envelope(record) else { return Err(self.damaged(record)) };
+        let Some(feed) = bridge.feeds.iter().find(|feed| feed.source.name == record.source()) else { return Ok(None) };
+        let origin = Origin { definitions, keys: &bridge.keys, namespace: &feed.source.namespace, versions: feed.source.versions };
+        let links = (!envelope.links.is_empty()).then(|| BundleLinks::resolved(&envelope.links));
+        Ok(Some(origin.read(envelope.body, envelope.given_id, links.as_ref(), envelope.stamp(record))))
     }
 
-    /// Keeps what `change` makes of a broadcast resource; those who refer to it look again, if it says so.
+    /// Why this record goes to quarantine, if it does. All partitions have a broadcast resource; one of them reports it.
+    pub(super) fn unreadable<'a>(&self, reading: &'a Result<Reading, Unreadable>) -> Option<&'a Unreadable> {
+        match reading {
+            Ok(Reading::Unread | Reading::Nobody { .. }) => None,
+            Ok(Reading::Unclear { unreadable, .. }) | Err(unreadable) => Some(unreadable),
+            Ok(Reading::Shared { unreadable, .. }) => unreadable.as_ref().filter(|_| self.place.partition == 0),
+            Ok(Reading::About { unreadable, .. }) => unreadable.as_ref(),
+        }
+    }
+
+    fn shared_deleted(&mut self, bridge: &Bridge, log: &impl Log, record: &Record, stage: &mut Stage) -> Result<(), LogError> {
+        let Ok(note @ Note::Deleted { resource, .. }) = landing::note_of(record) else { return Err(self.damaged(record)) };
+        let heard = note.stamped(record.stamp);
+        self.share(bridge, log, resource, stage, |side| side.unshare(resource, &heard, record.stamp))
+    }
+
+    /// What `change` makes of a broadcast resource; those who refer to it look again, if it says so.
     fn share(
         &mut self,
         bridge: &Bridge,
         log: &impl Log,
         key: ResourceKey,
         stage: &mut Stage,
-        change: impl FnOnce(&mut Broadcast) -> bool,
+        change: impl FnOnce(&mut Side) -> bool,
     ) -> Result<(), LogError> {
-        let referring: Vec<Person> = self.referring.get(&key).into_iter().flatten().copied().collect();
+        let referring: Vec<Person> = self.running.referring.get(&key).into_iter().flatten().copied().collect();
         // What is due as of an earlier instant is decided by what was known then.
         referring.iter().try_for_each(|person| self.catch_up(bridge, log, *person, stage))?;
-        if !change(&mut self.broadcast) {
+        if !change(&mut self.running) {
             return Ok(());
         }
-        let value = self.broadcast.get(key).map(|shared| postcard::to_stdvec(shared).expect("plain data"));
-        self.state.push((self.place, [&[BROADCAST][..], &key.as_u64().to_be_bytes()].concat(), value));
         referring.into_iter().try_for_each(|person| self.tell(bridge, log, person, Input::Review, stage))
     }
 
     /// A report of a number or an address; those who have it look again.
     fn contact(&mut self, bridge: &Bridge, log: &impl Log, record: &Record, stage: &mut Stage) -> Result<(), LogError> {
         let Ok(report) = landing::contact_preference_of(record) else { return Err(self.damaged(record)) };
-        let persons = self.holders.of(log, &OptOuts::buckets_of(&report.contact))?;
+        let persons = self.running.holders.of(log, &OptOuts::buckets_of(&report.contact))?;
         // What is due as of an earlier instant is decided by what was known then.
         persons.iter().try_for_each(|person| self.catch_up(bridge, log, *person, stage))?;
-        if !self.broadcast.opt_outs.hear(&report, self.position.now) {
+        if !self.running.opt_out(&report, self.position.now) {
             return Ok(());
         }
-        let bucket = report.contact.bucket();
-        let list = self.broadcast.opt_outs.bucket(bucket);
-        let value = (!list.is_empty()).then(|| postcard::to_stdvec(list).expect("plain data"));
-        self.state.push((self.place, [&[OPT_OUTS][..], &bucket.to_be_bytes()].concat(), value));
         persons.into_iter().try_for_each(|person| self.tell(bridge, log, person, Input::Review, stage))
     }
 
@@ -358,6 +398,7 @@ impl Shard {
     /// What is due to one member as of an instant before now.
     fn catch_up(&mut self, bridge: &Bridge, log: &impl Log, person: Person, stage: &mut Stage) -> Result<(), LogError> {
         let now = self.position.now;
+        self.take_over(bridge, log, person, stage)?;
         let missed = self.timers.missed(person, now);
         let review = self.reviews.remove(&person).then(|| self.reviewed_at());
         if let Some(at) = review.filter(|at| missed.is_some_and(|missed| *at < missed)) {
@@ -372,7 +413,7 @@ impl Shard {
         Ok(())
     }
 
-    fn step(
+    pub(super) fn step(
         &mut self,
         bridge: &Bridge,
         log: &impl Log,
@@ -382,38 +423,25 @@ impl Shard {
         stage: &mut Stage,
     ) -> Result<(), LogError> {
         self.moved = true;
-        let one = self.members.change(log, person)?;
+        let mut came = None;
+        if let Input::Put(put) = &input {
+            self.running.refer(log, person, put)?;
+            let before = self.running.members.look(log, person)?.versions.of(put.key);
+            came = Some((put.key, before, put.version, put.content.consent.is_some()));
+        }
+        let moment = Moment { now, hold: self.position.hold_from.is_some(), silent: &self.silent, fresh_until: self.fresh_until };
+        let (one, setting, holders) = self.running.open(bridge, &self.position.stopped, log, person)?;
         // The short question first: most are known.
         let is_known = |one: &One| !one.versions.is_empty() || !one.member.is_empty(&one.versions);
         let was_known = is_known(one);
-        let mut came = None;
-        if let Input::Put(put) = &input {
-            came = Some((put.key, one.versions.of(put.key), put.version, put.content.consent.is_some()));
-            // What is among the member's own resources is no broadcast resource.
-            for key in put.content.evidence.iter().flat_map(Evidence::refers_to).filter(|key| !one.versions.knows(*key)) {
-                if self.referring.entry(key).or_default().insert(person) {
-                    let state_key = [&[REFERRING][..], &key.as_u64().to_be_bytes(), person.as_bytes()].concat();
-                    self.state.push((self.place, state_key, Some(Vec::new())));
-                }
-            }
-        }
-        let moment = Moment { now, hold: self.position.hold_from.is_some(), silent: &self.silent, fresh_until: self.fresh_until };
-        let setting =
-            Setting { definitions: &bridge.definitions, keys: &bridge.keys, member_keys: &bridge.member_keys, broadcast: &self.broadcast };
-        let before = input.may_move_contacts().then(|| one.member.buckets());
+        let contacts = input.may_move_contacts().then(|| one.member.buckets());
         let done = step(&setting, person, &mut one.member, &mut one.versions, &moment, input);
         self.known = self.known + u64::from(is_known(one)) - u64::from(was_known);
-        if let Some(before) = before {
-            self.holders.moved(person, &before, &one.member.buckets());
+        if let Some(before) = contacts {
+            holders.moved(person, &before, &one.member.buckets());
         }
-        // What lost to a newer version leaves landing; a late Consent stays, for it may have closed the gate.
-        let loser = match came {
-            Some((key, Some(before), version, _)) if before < version => Some((key, before)),
-            Some((key, Some(before), version, false)) if before > version => Some((key, version)),
-            _ => None,
-        };
-        if let Some((key, version)) = loser {
-            stage.landing_tombstones.push((self.place, landing::resource_key(person, key, Some(version))));
+        if let Some(version) = came.and_then(loser) {
+            stage.landing_tombstones.push((self.place, landing::resource_key(person, version.0, Some(version.1))));
         }
         let head = head_of(&one.member);
         // A step that left its own timer due would never end.
@@ -426,7 +454,7 @@ impl Shard {
             true => _ = self.waiting.insert(person),
             false => _ = self.waiting.remove(&person),
         }
-        if exits_when_stale(bridge) {
+        if exits_when_stale(&self.running.content.definitions) {
             match head.told {
                 true => _ = self.told.insert(person),
                 false => _ = self.told.remove(&person),
@@ -437,7 +465,7 @@ impl Shard {
         }
         for (to, message) in done.messages {
             let (place, number) = (bridge.partitions.of(&to), self.number());
-            stage.appends.push(landing::told(place, to, &Told::Message(Box::new(message)), number, "shard"));
+            stage.appends.push(landing::message(place, to, message, self.running.generation, number));
         }
         for claim in done.claims {
             let (resource, number) = (claim.resource(), self.number());
@@ -447,7 +475,7 @@ impl Shard {
     }
 
     /// A number of its own for each thing that is sent.
-    fn number(&mut self) -> u64 {
+    pub(super) fn number(&mut self) -> u64 {
         self.position.sent += 1;
         u64::from(self.place.partition) << 47 | self.position.sent
     }
@@ -486,13 +514,16 @@ impl Shard {
         Ok(true)
     }
 
-    fn finish(&mut self, bridge: &Bridge, log: &impl Log, stage: &mut Stage) -> Result<(), LogError> {
+    pub(super) fn finish(&mut self, bridge: &Bridge, log: &impl Log, stage: &mut Stage) -> Result<(), LogError> {
         while self.work_one(bridge, log, stage)? {}
         Ok(())
     }
 
     /// One timer or review, in the order of the instants as of which they are decided; whether there was one.
     fn work_one(&mut self, bridge: &Bridge, log: &impl Log, stage: &mut Stage) -> Result<bool, LogError> {
+        if self.adopt_one(bridge, log, stage)? {
+            return Ok(true);
+        }
         let reviewed_at = self.reviewed_at();
         let timers_first = self.timers.front().is_some_and(|at| self.reviews.is_empty() || at <= reviewed_at);
         if let Some((person, at)) = timers_first.then(|| self.timers.pop()).flatten() {
@@ -510,19 +541,38 @@ impl Shard {
         if !std::mem::take(&mut self.moved) {
             return None;
         }
-        self.members.stage(&mut stage.state);
-        self.holders.stage(&mut stage.state);
+        // What is cleared comes first: the space may be in use again.
         stage.state.append(&mut self.state);
+        self.running.stage(&mut stage.state);
+        if let Some(other) = &mut self.other {
+            other.stage(&mut stage.state);
+        }
         self.position.reached = self.timers.reached();
         if self.reviews.is_empty() {
-            self.position.reviewed_at = None;
+            (self.position.reviewed_at, self.position.reviews_all) = (None, false);
         }
         stage.state.push((self.place, position::KEY.to_vec(), Some(self.position.encode())));
+        if self.change != Change::default() {
+            stage.state.push((self.place, change::KEY.to_vec(), Some(self.change.encode())));
+        }
         Some((self.place, self.next))
     }
 
-    pub fn committed(&mut self) {
-        self.members.committed();
-        self.holders.committed();
+    pub fn committed(&mut self, bridge: &Bridge) {
+        self.committed = self.next;
+        self.running.committed();
+        if let Some(other) = &mut self.other {
+            other.committed();
+        }
+        bridge.board.tell(self.place.partition, &self.change, &self.position.stopped, self.next);
+    }
+}
+
+/// What lost to a newer version leaves landing; a late Consent stays, for it may have closed the gate.
+pub(super) fn loser((key, before, version, consent): (ResourceKey, Option<Version>, Version, bool)) -> Option<(ResourceKey, Version)> {
+    match before? {
+        before if before < version => Some((key, before)),
+        before if before > version && !consent => Some((key, version)),
+        _ => None,
     }
 }

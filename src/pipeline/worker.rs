@@ -164,6 +164,11 @@ impl<L: Log> Worker<L> {
         }
         let mut stage = Stage::default();
         let clock = (self.clock)();
+        // One partition a turn, so that what comes in is never long behind it; and before what came, so that it catches up.
+        let mut preparing = false;
+        for shard in self.shards.values_mut() {
+            preparing = preparing || shard.go_on(&self.bridge, &self.log, &mut stage)?;
+        }
         for record in &batch.records {
             if record.stamp.since(clock) > self.bridge.settings.clock_skew_max {
                 return Err(Halt::Clock { place: record.place, stamp: record.stamp, clock });
@@ -185,10 +190,11 @@ impl<L: Log> Worker<L> {
                 shard.drained();
             }
         }
-        let mut busy = false;
+        let mut busy = preparing;
         for shard in self.shards.values_mut() {
             busy |= shard.work(&self.bridge, &self.log, self.bridge.settings.slice, &mut stage)?;
             shard.tick(clock, &mut stage);
+            busy |= shard.is_changing();
         }
         self.busy.store(busy, Ordering::Release);
         self.commit(stage, batch.records.len())?;
@@ -211,7 +217,7 @@ impl<L: Log> Worker<L> {
         Committed { records: records as u64, took: began.elapsed() }.emit();
         facts.emit();
         self.tell();
-        self.shards.values_mut().for_each(Shard::committed);
+        self.shards.values_mut().for_each(|shard| shard.committed(&self.bridge));
         Ok(())
     }
 

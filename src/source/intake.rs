@@ -3,9 +3,9 @@
 //! In: FHIR bytes and the name of their source. Out: landing entries, those of one person in one group; what was refused.
 //! Never here: an acknowledgement, a clock, or what a resource says beyond whose it is.
 
+use super::ReadBy;
 use super::landing::{self, Envelope, Note, Partitions, Resource};
 use crate::log::{Entry, Kind};
-use footbridge_core::audience::Definitions;
 use footbridge_core::fhir::bundle::{self, Bundle, BundleKind, Change};
 use footbridge_core::fhir::{self, BundleLinks, Unreadable, Version, Versions, peek};
 use footbridge_core::key::{Keys, Person};
@@ -13,7 +13,6 @@ use footbridge_core::shard::{ContactPreference, Origin, Preference, Route};
 use footbridge_core::time::Instant;
 use sha2::{Digest, Sha256};
 use std::collections::HashMap;
-use std::sync::Arc;
 
 /// One source as the configuration names it.
 #[derive(Debug, Clone)]
@@ -25,7 +24,7 @@ pub struct Source {
 }
 
 pub struct Intake {
-    pub definitions: Arc<Definitions>,
+    pub read_by: ReadBy,
     pub keys: Keys,
     pub partitions: Partitions,
     pub sources: Vec<Source>,
@@ -56,8 +55,17 @@ impl Intake {
         self.sources.iter().find(|source| source.name == name)
     }
 
-    fn origin<'a>(&'a self, source: &'a Source) -> Origin<'a> {
-        Origin { definitions: &self.definitions, keys: &self.keys, namespace: &source.namespace, versions: source.versions }
+    /// As the first of all definitions that read its type would tell.
+    fn route(&self, source: &Source, body: &[u8], given_id: Option<&str>, links: Option<&BundleLinks>) -> Route {
+        let mut route = Route::Unread;
+        for definitions in self.read_by.all().iter() {
+            let origin = Origin { definitions, keys: &self.keys, namespace: &source.namespace, versions: source.versions };
+            route = origin.route(body, given_id, links);
+            if !matches!(route, Route::Unread) {
+                break;
+            }
+        }
+        route
     }
 
     /// A resource, or a Bundle: what one Bundle says of a person is one group.
@@ -137,7 +145,7 @@ impl Intake {
     }
 
     fn deleted(&self, source: &Source, kind: &str, id: &str, version: Option<Version>, received: &mut Received) {
-        if !self.definitions.reads(kind) {
+        if !self.read_by.reads(kind) {
             received.unread += 1;
             return;
         }
@@ -169,7 +177,7 @@ impl Intake {
         let as_of = received.as_of;
         let envelope = Envelope { given_id, links: links.map_or_else(Vec::new, |links| links.needed_by(body)), body, as_of };
         // A key with its version: what came in between keeps a place of its own.
-        match as_if(self.origin(source).route(body, given_id, links), as_of) {
+        match as_if(self.route(source, body, given_id, links), as_of) {
             Route::Unread => received.unread += 1,
             Route::Persons { kind, key, version, persons } => {
                 for person in persons {
@@ -284,12 +292,19 @@ mod tests {
     use crate::config::mappings;
     use crate::demo::shipped;
     use crate::log::{Place, Record};
+    use footbridge_core::audience::Definitions;
+    use std::sync::Arc;
 
     fn intake(versions: Versions) -> Intake {
         let mappings = mappings::read_files(&Files::Texts(shipped::MAPPINGS)).mappings.expect("they are right");
         let definitions = Arc::new(Definitions::new(mappings.catalogue, mappings.policy, mappings.valuesets));
         let source = Source { name: "ehr".into(), namespace: String::new(), versions };
-        Intake { definitions, keys: Keys::new(b"a routing secret of tests"), partitions: Partitions(4), sources: vec![source] }
+        Intake {
+            read_by: ReadBy::new(definitions),
+            keys: Keys::new(b"a routing secret of tests"),
+            partitions: Partitions(4),
+            sources: vec![source],
+        }
     }
 
     const FIRST: Instant = Instant::from_micros(1_700_000_000_000_001);

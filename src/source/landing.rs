@@ -108,6 +108,11 @@ impl Told {
         }
     }
 
+    /// What one member tells another is for those definitions that saw the sender so.
+    pub fn is_for(&self, record: &Record, generation: u64) -> bool {
+        !matches!(self, Told::Message(_)) || record.version.cast_unsigned() == generation
+    }
+
     pub fn input(self, more: bool) -> Input {
         match self {
             Told::Delete(delete) => Input::Delete(delete).with_more(more),
@@ -125,6 +130,29 @@ impl Told {
             Told::Message(_) | Told::Confirmed(_) => Kind::Message,
             Told::Preference(_) => Kind::Preference,
             Told::Erase => Kind::Erase,
+        }
+    }
+}
+
+/// What becomes of definitions, by their generation: a number that rises with each that is prepared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Order {
+    /// Work out what they would make of every member, from a replay of landing, beside what is in force.
+    Prepare { generation: u64 },
+    /// Count what they would move.
+    Count { generation: u64 },
+    /// They are in force from here on.
+    Adopt { generation: u64 },
+    /// Forget what was prepared.
+    Drop { generation: u64 },
+}
+
+impl Order {
+    pub const fn generation(self) -> u64 {
+        match self {
+            Order::Prepare { generation } | Order::Count { generation } | Order::Adopt { generation } | Order::Drop { generation } => {
+                generation
+            }
         }
     }
 }
@@ -207,6 +235,41 @@ pub fn told(place: Place, person: Person, told: &Told, number: u64, source: &str
     // Of another kind than a resource's own records.
     key.push(told.kind() as u8);
     Entry { place, key, headers: headers(told.kind(), "", None, false, source), value: encode(told) }
+}
+
+/// From one member to another, as the definitions of one generation see them: those of another do not hear it.
+pub fn message(place: Place, to: Person, message: Message, generation: u64, number: u64) -> Entry {
+    let mut entry = told(place, to, &Told::Message(Box::new(message)), number, "shard");
+    entry.headers.version = generation.cast_signed();
+    entry
+}
+
+/// What a whole partition is told of its definitions. Each stays: a record of `order` for every generation.
+pub fn order(place: Place, order: &Order) -> Entry {
+    let (kind, part) = match order {
+        Order::Prepare { .. } => (Kind::Prepare, "begin"),
+        Order::Count { .. } => (Kind::Prepare, "count"),
+        Order::Drop { .. } => (Kind::Prepare, "drop"),
+        Order::Adopt { .. } => (Kind::Adopt, "adopt"),
+    };
+    let mut key = vec![kind as u8];
+    key.extend(order.generation().to_be_bytes());
+    key.extend(part.as_bytes());
+    Entry { place, key, headers: headers(kind, "", None, false, "definitions"), value: encode(order) }
+}
+
+/// An order that stops an audience, or lifts that: of one audience the newest stands.
+pub fn stop(place: Place, audience: &str, stopped: bool) -> Entry {
+    control(place, Kind::Stop, audience, encode(&stopped))
+}
+
+/// The audience, and whether it is stopped.
+pub fn stop_of(record: &Record) -> Result<(&str, bool), Damaged> {
+    Ok((record.source(), postcard::from_bytes(record.value()).map_err(|_| Damaged)?))
+}
+
+pub fn order_of(record: &Record) -> Result<Order, Damaged> {
+    postcard::from_bytes(record.value()).map_err(|_| Damaged)
 }
 
 /// To every partition. `number` is one of the recipient and channel: with the contact's hash the newest report stands.

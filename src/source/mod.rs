@@ -10,5 +10,7 @@ pub mod intake;
 pub mod landing;
 mod lines;
 pub mod push;
+mod read_by;
 
 pub use file::{Block, Blocks, Limits, Progress, Record, Refused, Why};
+pub use read_by::ReadBy;

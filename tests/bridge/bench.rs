@@ -11,7 +11,7 @@ use footbridge::demo::shipped;
 use footbridge::log::faulty::FaultySession;
 use footbridge::log::faulty::{Faulty, VirtualClock};
 use footbridge::log::{Landing, OutTopic};
-use footbridge::pipeline::{self, Bridge, Worker};
+use footbridge::pipeline::{self, Board, Bridge, Content, Library, Worker};
 use footbridge::source::intake::{Intake, Source};
 use footbridge::source::landing::Partitions;
 use footbridge_core::audience::Definitions;
@@ -28,6 +28,12 @@ const PARTITIONS: u16 = 4;
 
 pub fn shipped_mappings() -> Mappings {
     mappings::read_files(&Files::Texts(shipped::MAPPINGS)).mappings.expect("the shipped mappings are right")
+}
+
+pub fn content(mappings: Mappings) -> Content {
+    let Mappings { catalogue, policy, valuesets, digest, .. } = mappings;
+    let member_keys = policy.recipients.iter().map(|recipient| MemberKey::new(&recipient.key, 1, MEMBER)).collect();
+    Content { hash: digest, definitions: Arc::new(Definitions::new(catalogue, policy, valuesets)), member_keys }
 }
 
 pub fn at(text: &str) -> Instant {
@@ -64,17 +70,15 @@ impl Bench {
 
     /// `proves`: whether the one source proves its completeness.
     pub fn of(mappings: Mappings, from: Instant, seed: u64, proves: bool) -> Bench {
-        let Mappings { catalogue, policy, valuesets, .. } = mappings;
-        let member_keys = policy.recipients.iter().map(|recipient| MemberKey::new(&recipient.key, 1, MEMBER)).collect();
-        let definitions = Arc::new(Definitions::new(catalogue, policy, valuesets));
         let (keys, partitions) = (Keys::new(ROUTING), Partitions(PARTITIONS));
         let source = Source { name: "push".into(), namespace: String::new(), versions: Versions::LastUpdated };
         let feed = pipeline::Feed { source: source.clone(), marked: true, proves };
         let clock = VirtualClock::at(from);
         let log = Faulty::new(PARTITIONS, clock.clock(), seed);
-        let intake = Intake { definitions: Arc::clone(&definitions), keys: keys.clone(), partitions, sources: vec![source] };
+        let library = Arc::new(Library::new(0, content(mappings)));
+        let intake = Intake { read_by: library.read_by.clone(), keys: keys.clone(), partitions, sources: vec![source] };
         let settings = pipeline::Settings { members_max: 16, slice: 2, ..pipeline::Settings::default() };
-        let bridge = Bridge { definitions, keys, member_keys, name: "urn:test".into(), partitions, feeds: vec![feed], settings };
+        let bridge = Bridge { library, keys, board: Board::default(), name: "urn:test".into(), partitions, feeds: vec![feed], settings };
         Bench { clock, log, intake, bridge: Arc::new(bridge) }
     }
 
@@ -103,13 +107,19 @@ impl Bench {
     }
 
     pub fn told(&self) -> Told {
+        let content = self.bridge.library.in_force();
+        let names: Vec<&str> = content.definitions.catalogue.audiences.iter().map(|audience| audience.name.as_str()).collect();
+        self.told_of(&names)
+    }
+
+    pub fn told_of(&self, audiences: &[&str]) -> Told {
         let mut told = Told::new();
-        for audience in &self.bridge.definitions.catalogue.audiences {
-            let outputs = self.log.outputs(&OutTopic::Audience(audience.name.as_str().into()), 0, usize::MAX);
+        for audience in audiences {
+            let outputs = self.log.outputs(&OutTopic::Audience((*audience).into()), 0, usize::MAX);
             for stored in outputs.list {
                 let member = String::from_utf8(stored.key).expect("a member id is text");
                 let json = String::from_utf8(stored.value.expect("an event")).expect("JSON is text");
-                told.entry((audience.name.clone(), member)).or_default().push(json);
+                told.entry(((*audience).to_owned(), member)).or_default().push(json);
             }
         }
         told

@@ -49,7 +49,8 @@ struct Read {
 impl Checks {
     pub fn new(bench: &Bench, exit_now: Option<bool>) -> Checks {
         let namespace = &bench.intake.sources[0].namespace;
-        let member = |person: usize| bench.bridge.member_keys[0].member(bench.bridge.keys.person(namespace, &patient_id(person)));
+        let member =
+            |person: usize| bench.bridge.library.in_force().member_keys[0].member(bench.bridge.keys.person(namespace, &patient_id(person)));
         Checks {
             people: (0..PEOPLE).map(|person| (member(person), person)).collect(),
             next: BTreeMap::new(),

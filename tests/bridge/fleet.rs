@@ -2,13 +2,17 @@
 //!
 //! In: a bench, dice. Out: a bridge at rest at an instant of virtual time. Never here: what should have come out.
 
-use super::bench::Bench;
+use super::bench::{Bench, content};
 use super::saboteur::{Orders, Saboteur};
 use anyhow::bail;
+use footbridge::config::mappings::Mappings;
 use footbridge::log::faulty::Chance;
 use footbridge::log::{Place, Retry};
-use footbridge::pipeline::{Halt, Worker};
+use footbridge::pipeline::{Generation, Halt, Kept, Outcome, Purpose, Steward, Worker};
+use footbridge::source::landing;
+use footbridge_core::consent::BlastRadius;
 use footbridge_core::time::Instant;
+use std::collections::BTreeSet;
 
 pub struct Fleet {
     pub bench: Bench,
@@ -17,6 +21,10 @@ pub struct Fleet {
     pub orders: Orders,
     /// Failures on the way, for a look at what a run reaches.
     pub halts: u32,
+    pub steward: Steward,
+    /// What it has kept: all that is left of it when its process dies.
+    kept: Kept,
+    pub adopted: usize,
 }
 
 /// A run in which so many rounds bring no rest never comes to it.
@@ -24,7 +32,10 @@ const ROUNDS_MAX: u32 = 20_000;
 
 impl Fleet {
     pub fn new(bench: Bench, chance: Chance, orders: Orders) -> Fleet {
-        let mut fleet = Fleet { bench, chance, workers: Vec::new(), orders, halts: 0 };
+        let in_force = (0, bench.bridge.library.in_force().hash.clone());
+        let kept = Kept { in_force, next: None, last: 0, types: types(&bench, 0) };
+        let steward = Steward::new(kept.clone());
+        let mut fleet = Fleet { bench, chance, workers: Vec::new(), orders, halts: 0, steward, kept, adopted: 0 };
         fleet.share();
         fleet
     }
@@ -48,7 +59,48 @@ impl Fleet {
             // Another process takes over; the one that lost its session learns it from its next commit, if it has any.
             self.share();
         }
-        Ok(rest && !dead)
+        let changing = self.go_on_changing();
+        Ok(rest && !dead && !changing)
+    }
+
+    /// Definitions that are to be adopted, as an operator brings them in.
+    pub fn want(&mut self, mappings: Mappings) {
+        let content = content(mappings);
+        let (hash, types) = (content.hash.clone(), content.definitions.types().map(str::to_owned).collect());
+        if self.steward.want(&hash, Purpose::Adopt, &types)
+            && let Some(next) = &self.steward.kept.next
+        {
+            self.bench.bridge.library.add(next.generation, content);
+        }
+        self.kept = self.steward.kept.clone();
+    }
+
+    /// A turn of the steward, whose process may die before and after it gives an order; whether it has more to do.
+    fn go_on_changing(&mut self) -> bool {
+        if self.chance.happens(20) {
+            self.steward = Steward::new(self.kept.clone());
+        }
+        let Some(next) = &self.steward.kept.next else { return false };
+        let (bench, radius) = (&self.bench, BlastRadius { share: 100, least: 1000 });
+        let types = types(bench, next.generation);
+        let (order, outcome) = self.steward.turn(bench.bridge.partitions.0, &bench.bridge.board.read(), radius, &types);
+        self.kept = self.steward.kept.clone();
+        if let Some(order) = order {
+            if self.chance.happens(100) {
+                self.steward = Steward::new(self.kept.clone());
+            } else {
+                self.bench.append(bench.bridge.partitions.all().map(|place| landing::order(place, &order)).collect());
+            }
+        }
+        match outcome {
+            Some(Outcome::Adopted(generation)) => {
+                self.bench.bridge.library.adopted(generation);
+                self.adopted += 1;
+            }
+            Some(Outcome::Dropped(generation)) => self.bench.bridge.library.remove(generation),
+            None => {}
+        }
+        self.steward.kept.next.is_some()
     }
 
     /// Works until nothing is left to be done at this instant, whatever fails.
@@ -105,4 +157,9 @@ impl Fleet {
         self.bench.clock.set(until);
         Ok(())
     }
+}
+
+fn types(bench: &Bench, generation: Generation) -> BTreeSet<String> {
+    let content = bench.bridge.library.get(generation);
+    content.iter().flat_map(|content| content.definitions.types()).map(str::to_owned).collect()
 }

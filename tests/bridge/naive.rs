@@ -2,12 +2,14 @@
 //!
 //! In: records in the order in which they were appended. Out: yes or no. Never here: code of the engine.
 
-use super::world::{Kind, PEOPLE, Record, Says, What};
+use super::world::{Kind, PEOPLE, Record, Says, VARIANTS, Variant, What};
 use footbridge_core::time::{Instant, Span};
 use std::collections::{BTreeMap, BTreeSet};
 
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub struct Known {
+    /// The definitions in force.
+    pub variant: Variant,
     /// The newest version of each resource; of equal ones the later.
     newest: BTreeMap<(Kind, usize), Record>,
     /// Versions of Consents that were the newest once.
@@ -15,8 +17,16 @@ pub struct Known {
     /// Consents of which a version came late that had never been current: it may close the gate until a newer one comes.
     late: BTreeSet<usize>,
     opted_out: BTreeSet<usize>,
+    pub stopped: BTreeSet<&'static str>,
     /// Numbers that want no texts, for messages of the CRM or (`true`) of anybody.
     numbers_out: BTreeSet<(usize, bool)>,
+}
+
+impl Default for Known {
+    fn default() -> Known {
+        let (newest, current, late, opted_out) = (BTreeMap::new(), BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
+        Known { variant: VARIANTS[0], newest, current, late, opted_out, numbers_out: BTreeSet::new(), stopped: BTreeSet::new() }
+    }
 }
 
 impl Known {
@@ -113,6 +123,9 @@ impl Known {
 
     pub fn is_member(&self, person: usize, audience: &str, at: Instant) -> bool {
         let Some(What::Patient { female, email, birth, .. }) = self.what(Kind::Patient, person) else { return false };
+        if self.stopped.contains(audience) {
+            return false;
+        }
         let unreadable = self.newest.get(&(Kind::Patient, person)).is_some_and(|record| record.unreadable);
         let group = self.group(person);
         let dead = |one: &usize| match self.what(Kind::Patient, *one) {
@@ -143,16 +156,18 @@ impl Known {
             Some(What::Procedure { done, when }) => *done && *when > at.minus(Span::days(days)),
             _ => false,
         };
-        let hidden = |record: &Record| record.labelled || record.unreadable;
+        let hidden = |record: &Record| record.labelled && self.variant.withholds || record.unreadable;
         match audience {
-            "due" => *female && !procedures().iter().any(|record| record.unreadable || since(record, 30)),
-            "had" => *email && procedures().iter().any(|record| since(record, 60) && !hidden(record)),
+            "due" => *female && !procedures().iter().any(|record| record.unreadable || since(record, self.variant.due_days)),
+            "had" => *email && procedures().iter().any(|record| since(record, self.variant.had_days) && !hidden(record)),
             "twice" => {
                 let finals = self.theirs(Kind::Observation, &group);
                 let good = |record: &&&Record| record.what == Some(What::Observation { good: true }) && !hidden(record);
-                finals.iter().filter(good).count() >= 2
+                finals.iter().filter(good).count() >= self.variant.finals
             }
-            "drug" => self.theirs(Kind::Request, &group).iter().any(|record| {
+            "drug" if !self.variant.drug => false,
+            "medicated" if self.variant.drug => false,
+            "drug" | "medicated" => self.theirs(Kind::Request, &group).iter().any(|record| {
                 let Some(What::Request { active, medication }) = record.what else { return false };
                 let drug = self.newest.get(&(Kind::Medication, medication));
                 let good = drug.is_some_and(|drug| drug.what == Some(What::Medication { active: true }) && !hidden(drug));
@@ -183,7 +198,7 @@ impl Known {
     /// The month of the latest Procedure that may be told of.
     pub fn last(&self, person: usize) -> Option<String> {
         let procedures = self.theirs(Kind::Procedure, &self.group(person));
-        let told = procedures.iter().filter(|record| !record.labelled && !record.unreadable);
+        let told = procedures.iter().filter(|record| !(record.labelled && self.variant.withholds) && !record.unreadable);
         let when = told.filter_map(|record| match record.what {
             Some(What::Procedure { when, .. }) => Some(when),
             _ => None,

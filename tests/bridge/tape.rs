@@ -6,8 +6,8 @@
 use super::bench::{Bench, Told};
 use anyhow::bail;
 use footbridge::log::faulty::{Chance, VirtualClock};
-use footbridge::log::{Batch, Bytes, Commit, Log, LogError, OutTopic, Place, Record};
-use footbridge::pipeline::Worker;
+use footbridge::log::{Batch, Bytes, Commit, Kind, Log, LogError, OutTopic, Place, Record};
+use footbridge::pipeline::{Board, Bridge, Content, Generation, Library, Worker};
 use footbridge_core::time::{Instant, Span};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -30,34 +30,38 @@ struct Tape {
     /// The worker has slices to work off, before and after a hold; then `play` clears it.
     waits: Arc<AtomicBool>,
     waited: bool,
+    ordered: bool,
 }
 
 struct Part {
     place: Place,
     records: Vec<Record>,
     next: usize,
+    committed: u64,
     holds: BTreeMap<u64, u64>,
 }
 
 impl Part {
-    /// So many records that the next batch may have, and the clock's reading then.
-    fn chunk(&self, hold_after: Span, most: usize) -> (usize, Instant, bool) {
+    /// So many records that the next batch may have, and the clock's reading then; of a hold, whether it ends with them.
+    fn chunk(&self, hold_after: Span, most: usize) -> (usize, Instant, Option<bool>) {
         let first = &self.records[self.next];
         let rest = &self.records[self.next..];
-        if let Some(&end) = self.holds.get(&first.offset) {
-            let held = rest.iter().take_while(|record| record.offset < end);
-            let newest = held.clone().map(|record| record.stamp).max().unwrap_or(first.stamp);
-            return (held.count(), newest.plus(hold_after).plus(Span::seconds(1)), true);
+        if let Some(&end) = self.holds.range(..=first.offset).next_back().map(|(_, end)| end).filter(|end| first.offset < **end) {
+            let held = rest.iter().enumerate().take_while(|(at, record)| record.offset < end && (*at == 0 || !is_order(record)));
+            let count = held.count();
+            let newest = rest.iter().take(count).map(|record| record.stamp).max().unwrap_or(first.stamp);
+            let ends = rest.get(count).is_none_or(|record| record.offset >= end);
+            return (count, newest.plus(hold_after).plus(Span::seconds(1)), Some(ends));
         }
         let (mut count, mut oldest, mut newest) = (0, first.stamp, first.stamp);
         for record in rest.iter().take(most) {
             let (low, high) = (oldest.min(record.stamp), newest.max(record.stamp));
-            if self.holds.contains_key(&record.offset) || high.since(low) > hold_after {
+            if self.holds.contains_key(&record.offset) || high.since(low) > hold_after || count > 0 && is_order(record) {
                 break;
             }
             (count, oldest, newest) = (count + 1, low, high);
         }
-        (count, newest, false)
+        (count, newest, None)
     }
 }
 
@@ -71,15 +75,21 @@ impl Log for Tape {
             return Ok(());
         }
         let Some(part) = self.parts.iter_mut().find(|part| part.next < part.records.len()) else { return Ok(()) };
+        // An order is given to partitions that have nothing left to do of the one before.
+        if is_order(&part.records[part.next]) && !std::mem::replace(&mut self.ordered, true) {
+            self.waits.store(true, Ordering::SeqCst);
+            return Ok(());
+        }
+        self.ordered = false;
         let (count, clock, held) = part.chunk(self.hold_after, 1 + self.chance.below(8));
-        if held && !std::mem::replace(&mut self.waited, true) {
+        if held.is_some() && !std::mem::replace(&mut self.waited, true) {
             self.waits.store(true, Ordering::SeqCst);
             return Ok(());
         }
         self.clock.set(clock);
         batch.records.extend(part.records[part.next..part.next + count].iter().cloned());
         part.next += count;
-        if held {
+        if held == Some(true) {
             batch.drained.push(part.place);
             self.waited = false;
             self.waits.store(true, Ordering::SeqCst);
@@ -99,7 +109,9 @@ impl Log for Tape {
         Ok(())
     }
 
-    fn replay(&self, _place: Place, _from: u64, _records: &mut Vec<Record>) -> Result<Option<u64>, LogError> {
+    fn replay(&self, place: Place, from: u64, records: &mut Vec<Record>) -> Result<Option<u64>, LogError> {
+        let part = self.parts.iter().find(|part| part.place == place).ok_or_else(|| LogError::lost(place))?;
+        records.extend(part.records.iter().filter(|record| record.offset >= from && record.offset < part.committed).cloned());
         Ok(None)
     }
 
@@ -109,6 +121,9 @@ impl Log for Tape {
                 Some(value) => drop(self.state.insert((place, key), value.into())),
                 None => drop(self.state.remove(&(place, key))),
             }
+        }
+        for (place, position) in commit.positions {
+            self.parts.iter_mut().filter(|part| part.place == place).for_each(|part| part.committed = position);
         }
         for output in commit.outputs {
             if let (OutTopic::Audience(name), Some(value)) = (output.topic, output.value) {
@@ -124,11 +139,17 @@ impl Log for Tape {
     }
 }
 
-pub fn play(bench: &Bench, records: &Records, holds: &Holds, chance: Chance) -> anyhow::Result<Told> {
+fn is_order(record: &Record) -> bool {
+    matches!(record.kind, Kind::Prepare | Kind::Adopt)
+}
+
+/// `shelf`: all definitions there were, by their generation.
+pub fn play(bench: &Bench, shelf: Vec<(Generation, Content)>, records: &Records, holds: &Holds, chance: Chance) -> anyhow::Result<Told> {
     let part = |place: Place| Part {
         place,
         records: records.range((place, 0)..=(place, u64::MAX)).map(|(_, record)| record.clone()).collect(),
         next: 0,
+        committed: 0,
         holds: holds.range((place, 0)..=(place, u64::MAX)).map(|((_, from), end)| (*from, *end)).collect(),
     };
     let clock = VirtualClock::at(Instant::BEGIN);
@@ -143,8 +164,16 @@ pub fn play(bench: &Bench, records: &Records, holds: &Holds, chance: Chance) -> 
         started: false,
         waits: Arc::clone(&waits),
         waited: false,
+        ordered: false,
     };
-    let mut worker = Worker::new(tape, bench.bridge.clone(), clock.clock());
+    let mut shelf = shelf.into_iter();
+    let Some((first, content)) = shelf.next() else { bail!("no definitions") };
+    let library = Library::new(first, content);
+    shelf.for_each(|(generation, content)| library.add(generation, content));
+    let Bridge { keys, name, partitions, feeds, settings, .. } = &*bench.bridge;
+    let (keys, name, feeds, settings) = (keys.clone(), name.clone(), feeds.clone(), settings.clone());
+    let bridge = Bridge { library: Arc::new(library), keys, board: Board::default(), name, partitions: *partitions, feeds, settings };
+    let mut worker = Worker::new(tape, Arc::new(bridge), clock.clock());
     for _ in 0..100_000 {
         if let Err(halt) = worker.turn() {
             bail!("I5: the recorded log cannot be played again: {halt}");

@@ -4,19 +4,21 @@
 //! Never here: real time, or an expectation taken from the engine.
 
 use super::acts::{Act, Actor};
-use super::bench::{Bench, Told, at};
+use super::bench::{Bench, Told, at, content};
 use super::checks::Checks;
 use super::fleet::Fleet;
 use super::naive::Known;
 use super::saboteur::{Fault, Orders};
 use super::tape::{self, Holds, Records};
-use super::world::{self, Kind, PEOPLE, Record};
+use super::world::{self, AUDIENCES, Kind, PEOPLE, Record, VARIANTS, Variant};
 use anyhow::Context;
 use footbridge::config::files::Files;
-use footbridge::config::mappings;
+use footbridge::config::mappings::{self, Mappings};
 use footbridge::log::Log;
 use footbridge::log::faulty::{Chance, Odds};
+use footbridge::pipeline::Generation;
 use footbridge::source::intake::Source;
+use footbridge::source::landing;
 use footbridge_core::time::{Instant, Span};
 
 struct Run {
@@ -33,6 +35,9 @@ struct Run {
     now: Instant,
     merges: bool,
     proves: bool,
+    /// The policy's line of that name, and all definitions there were, by their generation.
+    feed: String,
+    variants: Vec<(Generation, Variant)>,
     /// Records may come to a worker in the middle of its slices: where a hold begins meanwhile, what is decided before it
     /// and what after it is not on record, so that the log cannot be played again.
     wild: bool,
@@ -47,6 +52,7 @@ pub struct Tally {
     pub halts: u32,
     pub holds: usize,
     pub quarantined: usize,
+    pub adopted: usize,
 }
 
 const ODDS: Odds = Odds { commit: 20, append: 40, torn: 20, drained_late: 100, short_poll: 300 };
@@ -61,10 +67,7 @@ pub fn run(seed: u64, fault: Option<Fault>) -> anyhow::Result<Tally> {
         (true, exit_now) => format!("feed: {{ stale_after: 5d, on_stale: {} }}", if exit_now { "exit-now" } else { "lease" }),
     };
     let from = at("2026-01-01T06:00:00Z");
-    let texts = world::mappings(&feed);
-    let texts: Vec<(&str, &str)> = texts.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect();
-    let read = mappings::read_files(&Files::Texts(&texts));
-    let bench = Bench::of(read.mappings.context("the small world's mappings are right")?, from, seed, proves);
+    let bench = Bench::of(mappings_of(&feed, VARIANTS[0])?, from, seed, proves);
     bench.log.odds(ODDS);
     let source = bench.intake.sources[0].clone();
     let checks = Checks::new(&bench, proves.then_some(exit_now));
@@ -83,11 +86,19 @@ pub fn run(seed: u64, fault: Option<Fault>) -> anyhow::Result<Tally> {
         now: from,
         merges,
         proves,
+        feed,
+        variants: vec![(0, VARIANTS[0])],
         wild: seed.is_multiple_of(4),
         tells,
     };
     run.checks.tells = tells;
     run.whole()
+}
+
+fn mappings_of(feed: &str, variant: Variant) -> anyhow::Result<Mappings> {
+    let texts = world::mappings(feed, variant);
+    let texts: Vec<(&str, &str)> = texts.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect();
+    mappings::read_files(&Files::Texts(&texts)).mappings.context("the small world's mappings are right")
 }
 
 impl Run {
@@ -120,17 +131,21 @@ impl Run {
         self.check(true)?;
         self.record();
         let holds = self.holds()?;
-        let told = self.fleet.bench.told();
+        let told = self.fleet.bench.told_of(&AUDIENCES);
         if !self.wild {
             self.play_again(&holds, &told)?;
         }
         let quarantined = self.checks.quarantine(&self.fleet.bench, &self.tape)?;
         let events = told.values().map(Vec::len).sum();
-        Ok(Tally { events, halts: self.fleet.halts, holds: holds.len(), quarantined })
+        Ok(Tally { events, halts: self.fleet.halts, holds: holds.len(), quarantined, adopted: self.fleet.adopted })
     }
 
     fn play_again(&self, holds: &Holds, told: &Told) -> anyhow::Result<()> {
-        let again = tape::play(&self.fleet.bench, &self.tape, holds, self.chance.clone())?;
+        let mut shelf = Vec::new();
+        for (generation, variant) in &self.variants {
+            shelf.push((*generation, content(mappings_of(&self.feed, *variant)?)));
+        }
+        let again = tape::play(&self.fleet.bench, shelf, &self.tape, holds, self.chance.clone())?;
         for (member, events) in told {
             let other = again.get(member).map_or(&[][..], Vec::as_slice);
             let differs = events.iter().zip(other).position(|(one, other)| one != other).unwrap_or(events.len().min(other.len()));
@@ -175,7 +190,44 @@ impl Run {
     }
 
     fn bring_any(&mut self) -> (bool, bool) {
+        if self.chance.happens(80) && self.fleet.steward.kept.next.is_none() {
+            return self.other_definitions();
+        }
+        if self.chance.happens(50) {
+            return self.stop_order();
+        }
         self.bring(|actor: &Actor, chance: &mut Chance| Actor::act(actor, chance))
+    }
+
+    /// Somebody stops an audience, or lets it go on.
+    fn stop_order(&mut self) -> (bool, bool) {
+        let audience = AUDIENCES[self.chance.below(AUDIENCES.len())];
+        let stopped = !self.known.stopped.contains(audience);
+        if self.tells {
+            eprintln!("{} {audience} stopped: {stopped}", self.fleet.bench.clock.now());
+        }
+        self.since.push(self.known.clone());
+        match stopped {
+            true => _ = self.known.stopped.insert(audience),
+            false => _ = self.known.stopped.remove(audience),
+        }
+        let partitions = self.fleet.bench.bridge.partitions;
+        self.fleet.bench.append(partitions.all().map(|place| landing::stop(place, audience, stopped)).collect());
+        (false, false)
+    }
+
+    /// The business changes its mind.
+    fn other_definitions(&mut self) -> (bool, bool) {
+        let variant = VARIANTS[self.chance.below(VARIANTS.len())];
+        let mappings = mappings_of(&self.feed, variant).expect("the small world's mappings are right");
+        if self.tells {
+            eprintln!("{} definitions: {variant:?}", self.fleet.bench.clock.now());
+        }
+        self.fleet.want(mappings);
+        self.since.push(self.known.clone());
+        self.known.variant = variant;
+        self.variants.extend(self.fleet.steward.kept.next.as_ref().map(|next| (next.generation, variant)));
+        (false, true)
     }
 
     fn append(&mut self, act: Act) {
@@ -336,6 +388,7 @@ fn whatever_comes_in_and_whatever_fails_the_invariants_hold() {
                 sum.halts += tally.halts;
                 sum.holds += tally.holds;
                 sum.quarantined += tally.quarantined;
+                sum.adopted += tally.adopted;
             }
             Ok(Err(why)) => broken.push(format!("seed {seed}: {why:#}")),
             Err(_) => broken.push(format!("seed {seed}: panic")),
@@ -345,5 +398,8 @@ fn whatever_comes_in_and_whatever_fails_the_invariants_hold() {
     broken.iter().take(20).for_each(|line| eprintln!("{line}"));
     assert!(broken.is_empty(), "{} of {seeds} seeds broke an invariant; run one again with `just sim SEED`", broken.len());
     let many = seeds as usize;
-    assert!(sum.events > 10 * many && sum.halts as usize > many && sum.holds > many && sum.quarantined > many, "it shows nothing: {sum:?}");
+    assert!(
+        sum.events > 10 * many && sum.halts as usize > many && sum.holds > many && sum.quarantined > many && sum.adopted > many,
+        "it shows nothing: {sum:?}"
+    );
 }

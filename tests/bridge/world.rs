@@ -1,4 +1,4 @@
-//! A small world of its own for the simulation: six audiences, a few people, and what may be said of them.
+//! A small world of its own for the simulation: audiences, a few people, and what may be said of them.
 //!
 //! In: dice. Out: records, and the same as FHIR JSON in three dialects of Consent. Never here: what follows from them.
 
@@ -6,20 +6,42 @@ use footbridge::log::faulty::Chance;
 use footbridge_core::time::{Instant, Span};
 
 pub const PEOPLE: usize = 5;
+pub const AUDIENCES: [&str; 7] = ["due", "had", "twice", "drug", "medicated", "band", "seminar"];
 /// Numbers that several may have, as somebody or other writes them.
 pub const NUMBERS: [[&str; 3]; 3] = [
     ["+1 312 555 0100", "(312) 555-0100", "1-312-555-0100"],
     ["+1 312 555 0199", "3125550199", "001 312 555 0199"],
     ["+44 20 7946 0958", "020 7946 0958", "0044 20 7946 0958"],
 ];
-pub const AUDIENCES: [&str; 6] = ["due", "had", "twice", "drug", "band", "seminar"];
 
 /// Stands in every body that nobody can read, so that quarantine can be compared with landing.
 pub const SPOILT: &str = "spoilt";
 
+/// What changes from one set of definitions of this world to another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Variant {
+    /// For so many days after a Procedure nobody is due; for so many somebody is among those who had one.
+    pub due_days: i64,
+    pub had_days: i64,
+    /// So many final Observations make `twice`.
+    pub finals: usize,
+    /// Who takes an active drug is in `drug`, or else in `medicated`; the other is not there.
+    pub drug: bool,
+    /// The policy withholds what is labelled.
+    pub withholds: bool,
+}
+
+pub const VARIANTS: [Variant; 3] = [
+    Variant { due_days: 30, had_days: 60, finals: 2, drug: true, withholds: true },
+    Variant { due_days: 10, had_days: 60, finals: 1, drug: false, withholds: true },
+    Variant { due_days: 30, had_days: 20, finals: 2, drug: true, withholds: false },
+];
+
 /// `mappings/` of this world; `feed`: the policy's line of that name.
-pub fn mappings(feed: &str) -> Vec<(String, String)> {
-    let had = "status = 'completed' and performed.ofType(dateTime) > now() - 60 days";
+pub fn mappings(feed: &str, variant: Variant) -> Vec<(String, String)> {
+    let Variant { due_days, had_days, finals, drug, withholds } = variant;
+    let had = format!("status = 'completed' and performed.ofType(dateTime) > now() - {had_days} days");
+    let withhold = if withholds { "HIV" } else { "" };
     let audience = |name: &str, class: &str, rest: &str| {
         let head = format!(
             "audience: {name}\ntitle: T\ncommunication: {class}\nremuneration: none\nrecipient: crm\ntimes: exact\nends: 2099-12-31\n"
@@ -31,14 +53,16 @@ pub fn mappings(feed: &str) -> Vec<(String, String)> {
          recipients:\n  crm: {{ name: CRM, address: a, references: [], identifiers: [], \
          agreement: {{ kind: business-associate, until: 2099-12-31 }}, identify: pseudonym, may_know: [] }}\n\
          authorization: purpose-only\n\
-         sensitive: {{ valuesets: [], withhold: [HIV], unresolved: withhold, places: [], sources: {{}} }}\n{feed}\n"
+         sensitive: {{ valuesets: [], withhold: [{withhold}], unresolved: withhold, places: [], sources: {{}} }}\n{feed}\n"
     );
     vec![
         audience(
             "due",
             "treatment",
-            "members:\n  all:\n    - Patient: gender = 'female'\n    - none:\n        Procedure: status = 'completed' and \
-             performed.ofType(dateTime) > now() - 30 days",
+            &format!(
+                "members:\n  all:\n    - Patient: gender = 'female'\n    - none:\n        Procedure: status = 'completed' and \
+                 performed.ofType(dateTime) > now() - {due_days} days"
+            ),
         ),
         audience(
             "had",
@@ -48,9 +72,9 @@ pub fn mappings(feed: &str) -> Vec<(String, String)> {
                  performed.ofType(dateTime), pick: latest, as: month }}"
             ),
         ),
-        audience("twice", "treatment", "members:\n  at_least: { count: 2, of: { Observation: status = 'final' } }"),
+        audience("twice", "treatment", &format!("members:\n  at_least: {{ count: {finals}, of: {{ Observation: status = 'final' }} }}")),
         audience(
-            "drug",
+            if drug { "drug" } else { "medicated" },
             "treatment",
             "members:\n  MedicationRequest: status = 'active' and \
              medication.ofType(Reference).resolve().ofType(Medication).where(status = 'active').exists()",

@@ -145,6 +145,11 @@ impl Definitions {
         matches!(kind, "Patient" | "Consent") || self.readers.contains_key(kind) || BROADCAST.contains(&kind)
     }
 
+    /// The types that a definition reads, or that one which is read may refer to; beside them Patient, Consent and what every shard has.
+    pub fn types(&self) -> impl Iterator<Item = &str> {
+        self.readers.keys().map(Box::as_ref)
+    }
+
     /// The name of a type that is read.
     pub fn kind(&self, id: KindId) -> Option<&str> {
         self.kinds.get(usize::from(id)).map(Box::as_ref)

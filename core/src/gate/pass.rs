@@ -135,7 +135,7 @@ impl Closed {
             | Closed::NotAuthorized
             | Closed::ConsentUnreadable
             | Closed::OptedOut => Leave::Stop,
-            Closed::MergePending | Closed::FeedStale => Leave::Paused,
+            Closed::MergePending | Closed::FeedStale | Closed::Stopped => Leave::Paused,
             Closed::Minor
             | Closed::Sensitive
             | Closed::Unreachable

@@ -71,6 +71,8 @@ pub enum Closed {
     AudienceEnded,
     FeedStale,
     HeldBack,
+    /// A stop order is in force for the audience.
+    Stopped,
 }
 
 impl Closed {
@@ -96,6 +98,7 @@ impl Closed {
             Closed::AudienceEnded => "audience-ended",
             Closed::FeedStale => "feed-stale",
             Closed::HeldBack => "held-back",
+            Closed::Stopped => "stopped",
         }
     }
 }

@@ -109,7 +109,8 @@ pub(super) fn is_of_definitions(closed: Closed) -> bool {
         | Closed::NotAuthorized
         | Closed::ConsentUnreadable
         | Closed::OptedOut
-        | Closed::FeedStale => false,
+        | Closed::FeedStale
+        | Closed::Stopped => false,
     }
 }
 

@@ -12,6 +12,7 @@ use crate::phi::Phi;
 use crate::time::{Instant, Period, Span};
 use crate::timeline::{Steps, Timeline, Truth};
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 
 /// What the whole shard shares: definitions, keys, what every member may refer to.
 pub struct Setting<'a> {
@@ -20,6 +21,8 @@ pub struct Setting<'a> {
     /// One for each of the policy's recipients, in their order.
     pub member_keys: &'a [MemberKey],
     pub broadcast: &'a Broadcast,
+    /// Audiences that an order has stopped: nobody is in them until it is lifted.
+    pub stopped: &'a BTreeSet<String>,
 }
 
 /// What consent says to one recipient for one purpose.
@@ -126,6 +129,9 @@ impl<'a> Desk<'a> {
         let cycle = self.member.merge.received.iter().any(|(_, _, parts)| parts.is_cycle(self.person));
         if self.member.erased {
             return Some(Closed::Erased);
+        }
+        if self.setting.stopped.contains(&audience.name) {
+            return Some(Closed::Stopped);
         }
         let patient = self.member.patient.as_deref();
         // A link that cannot be followed may say that another record stands for this one.

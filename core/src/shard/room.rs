@@ -37,6 +37,7 @@ pub struct Room<'a> {
     /// By audience.
     silent: Vec<bool>,
     hold: bool,
+    stopped: BTreeSet<String>,
     fresh_until: Instant,
     /// The end of freshness that all members have heard of.
     stale_since: Option<Instant>,
@@ -69,6 +70,7 @@ impl<'a> Room<'a> {
             sources,
             proving: Vec::new(),
             hold: false,
+            stopped: BTreeSet::new(),
             fresh_until: Instant::END,
             stale_since: None,
             now: Instant::BEGIN,
@@ -91,7 +93,13 @@ impl<'a> Room<'a> {
 
     fn one(&mut self, person: Person, input: Input, out: &mut Vec<Happening>, queue: &mut VecDeque<(Person, Input)>) {
         let moment = Moment { now: self.now, hold: self.hold, silent: &self.silent, fresh_until: self.fresh_until };
-        let setting = Setting { definitions: self.definitions, keys: self.keys, member_keys: self.member_keys, broadcast: &self.broadcast };
+        let setting = Setting {
+            definitions: self.definitions,
+            keys: self.keys,
+            member_keys: self.member_keys,
+            broadcast: &self.broadcast,
+            stopped: &self.stopped,
+        };
         let (member, versions) = self.members.entry(person).or_default();
         if let Input::Put(put) = &input {
             // What is among the member's own resources is no broadcast resource.
@@ -204,6 +212,14 @@ impl<'a> Room<'a> {
     pub fn hold(&mut self, hold: bool, now: Instant, out: &mut Vec<Happening>) {
         if std::mem::replace(&mut self.hold, hold) && !hold {
             self.review_those(now, &waits, out);
+        }
+    }
+
+    /// An order stops an audience, or lifts that: all leave it, or come back where it is still true.
+    pub fn stop(&mut self, audience: &str, stopped: bool, now: Instant, out: &mut Vec<Happening>) {
+        let news = if stopped { self.stopped.insert(audience.to_owned()) } else { self.stopped.remove(audience) };
+        if news {
+            self.review_those(now, &|_| true, out);
         }
     }
 

@@ -162,7 +162,8 @@ fn stops_at_once(closed: Closed) -> bool {
         | Closed::DefinitionChanged
         | Closed::AudienceEnded
         | Closed::FeedStale
-        | Closed::HeldBack => false,
+        | Closed::HeldBack
+        | Closed::Stopped => false,
     }
 }
 

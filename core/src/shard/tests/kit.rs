@@ -360,8 +360,10 @@ pub fn report(world: &World, recipient: Option<&str>, channel: Channel, contact:
     ContactPreference { contact, preference: Preference { recipient: recipient.map(str::to_owned), channel, opted_out } }
 }
 
+static NONE_STOPPED: std::collections::BTreeSet<String> = std::collections::BTreeSet::new();
+
 pub fn setting<'a>(world: &'a World, broadcast: &'a Broadcast) -> Setting<'a> {
-    Setting { definitions: &world.definitions, keys: &world.keys, member_keys: &world.member_keys, broadcast }
+    Setting { definitions: &world.definitions, keys: &world.keys, member_keys: &world.member_keys, broadcast, stopped: &NONE_STOPPED }
 }
 
 // Resources

@@ -1,0 +1,350 @@
+//! Definitions that change in a running instance: the steward at work, its contents and its memory in the log.
+//!
+//! In: mappings, what operators ask for. Out: orders in landing, the library, how it stands. Never here: a rule of when what is ordered.
+
+use super::{Board, Brake, Content, Generation, Kept, Library, Moves, Outcome, Purpose, Standing, Step, Steward};
+use crate::config::files::Files;
+use crate::config::mappings::{self, Mappings};
+use crate::log::embedded::Embedded;
+use crate::log::{Landing, LogError};
+use crate::source::landing::{self, Partitions};
+use anyhow::{Context, bail};
+use footbridge_core::audience::Definitions;
+use footbridge_core::consent::{BlastRadius, Counts};
+use footbridge_core::gate::MemberKey;
+use serde::Serialize;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
+
+pub struct Changing {
+    log: Embedded,
+    library: Arc<Library>,
+    /// The secret that members' names come from.
+    members: Vec<u8>,
+    partitions: Partitions,
+    steward: Mutex<Office>,
+}
+
+struct Office {
+    steward: Steward,
+    /// What this process was started with, until it is on its way.
+    wanted: Option<Wanted>,
+    /// Why it stands still.
+    trouble: Option<String>,
+}
+
+struct Wanted {
+    content: Content,
+    types: BTreeSet<String>,
+    texts: Vec<(String, String)>,
+}
+
+impl Wanted {
+    fn new(mut mappings: Mappings, members: &[u8]) -> Wanted {
+        let texts = std::mem::take(&mut mappings.texts);
+        let content = content(mappings, members);
+        Wanted { types: types(&content.definitions), content, texts }
+    }
+}
+
+/// Under which the steward's memory stands among the definitions.
+const STEWARD: &[u8] = b"steward";
+/// Under which folders of earlier versions have the hash of their mappings.
+const IN_FORCE: &[u8] = b"in force";
+
+/// How definitions stand, for people and machines. Small numbers of people are not told.
+#[derive(Debug, Serialize)]
+pub struct Report {
+    pub in_force: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub next: Option<NextReport>,
+}
+
+#[derive(Debug, Serialize)]
+pub struct NextReport {
+    pub definitions: String,
+    pub generation: Generation,
+    /// `preparing`, `counting`, `waits`, `adopting`, `dropping`.
+    pub state: &'static str,
+    pub only_a_plan: bool,
+    /// Records of landing replayed, of so many.
+    pub replayed: u64,
+    pub landed: u64,
+    /// What an operator has to do or to allow.
+    pub reasons: Vec<String>,
+    pub audiences: Vec<AudienceMoves>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct AudienceMoves {
+    pub name: String,
+    pub present: Shown,
+    pub enter: Shown,
+    pub leave: Shown,
+    pub change: Shown,
+}
+
+/// A count of people as policy lets it be told.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(untagged)]
+pub enum Shown {
+    About(u64),
+    Few(String),
+}
+
+impl Shown {
+    pub fn of(count: u64, counts: Counts) -> Shown {
+        let (least, round) = (u64::from(counts.least), u64::from(counts.round.max(1)));
+        match count {
+            0 => Shown::About(0),
+            count if count < least => Shown::Few(format!("<{least}")),
+            count => Shown::About((count + round / 2) / round * round),
+        }
+    }
+}
+
+impl std::fmt::Display for Shown {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Shown::About(count) => write!(f, "{count}"),
+            Shown::Few(few) => f.write_str(few),
+        }
+    }
+}
+
+fn types(definitions: &Definitions) -> BTreeSet<String> {
+    definitions.types().map(str::to_owned).collect()
+}
+
+fn content(mappings: Mappings, members: &[u8]) -> Content {
+    let Mappings { catalogue, policy, valuesets, digest, .. } = mappings;
+    let member_keys = policy.recipients.iter().map(|recipient| MemberKey::new(&recipient.key, 1, members)).collect();
+    Content { hash: digest, definitions: Arc::new(Definitions::new(catalogue, policy, valuesets)), member_keys }
+}
+
+/// As texts by file; `None` where they are not right, or not right any more.
+pub fn read_texts(texts: &[(String, String)]) -> Option<Mappings> {
+    let texts: Vec<(&str, &str)> = texts.iter().map(|(file, text)| (file.as_str(), text.as_str())).collect();
+    mappings::read_files(&Files::Texts(&texts)).mappings
+}
+
+fn encode<T: Serialize>(value: &T) -> Vec<u8> {
+    postcard::to_stdvec(value).expect("plain data")
+}
+
+impl Changing {
+    /// As the log kept it; `mappings` are to be in force. What decides until then is in the library.
+    pub fn open(log: &Embedded, mappings: Mappings, members: &[u8], partitions: Partitions, folder: &str) -> anyhow::Result<Changing> {
+        let wanted = Wanted::new(mappings, members);
+        let kept: Kept = match log.definition(STEWARD)? {
+            Some(bytes) => postcard::from_bytes(&bytes)
+                .ok()
+                .with_context(|| format!("{folder}: its definitions were kept by another version of the program"))?,
+            None => {
+                if log.definition(IN_FORCE)?.is_some_and(|before| before[..] != *wanted.content.hash.as_bytes()) {
+                    bail!(
+                        "{folder}: an earlier version kept its state, and not the mappings that it was computed with: start once with those"
+                    );
+                }
+                let kept = Kept { in_force: (0, wanted.content.hash.clone()), next: None, last: 0, types: wanted.types.clone() };
+                log.define(kept.in_force.1.as_bytes(), Some(encode(&wanted.texts)))?;
+                log.define(STEWARD, Some(encode(&kept)))?;
+                kept
+            }
+        };
+        let read = |hash: &str| {
+            let bytes =
+                log.definition(hash.as_bytes())?.with_context(|| format!("{folder}: the mappings {hash} are not among its definitions"))?;
+            let texts: Vec<(String, String)> = postcard::from_bytes(&bytes).with_context(|| format!("{folder}: the mappings {hash}"))?;
+            let mappings = read_texts(&texts).with_context(|| {
+                format!("{folder}: this version of the program refuses the mappings {hash} that its state was computed with; use the version before")
+            })?;
+            anyhow::Ok(content(mappings, members))
+        };
+        let library = Library::new(kept.in_force.0, read(&kept.in_force.1)?);
+        if let Some(next) = &kept.next {
+            library.add(next.generation, read(&next.hash)?);
+        }
+        let steward = Mutex::new(Office { steward: Steward::new(kept), wanted: Some(wanted), trouble: None });
+        Ok(Changing { log: log.clone(), library: Arc::new(library), members: members.to_vec(), partitions, steward })
+    }
+
+    pub fn library(&self) -> Arc<Library> {
+        Arc::clone(&self.library)
+    }
+
+    fn office(&self) -> MutexGuard<'_, Office> {
+        self.steward.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn keep(&self, steward: &Steward) -> Result<(), LogError> {
+        self.log.define(STEWARD, Some(encode(&steward.kept)))
+    }
+
+    /// Puts definitions on their way, where they may go now; then nothing is wanted any more.
+    fn want(&self, steward: &mut Steward, wanted: &mut Option<Wanted>, purpose: Purpose) -> Result<(), LogError> {
+        let Some(Wanted { content, types, texts }) = wanted else { return Ok(()) };
+        let before = steward.kept.clone();
+        let on_its_way = steward.want(&content.hash, purpose, types);
+        if steward.kept != before {
+            let kept = match before.next {
+                Some(_) => Ok(()),
+                // The texts first: what the steward remembers can be read.
+                None => self.log.define(content.hash.as_bytes(), Some(encode(texts))),
+            };
+            if let Err(error) = kept.and_then(|()| self.keep(steward)) {
+                steward.kept = before;
+                return Err(error);
+            }
+        }
+        if on_its_way {
+            let begun = steward.kept.next.as_ref().filter(|_| before.next.is_none()).map(|next| next.generation);
+            if let (Some(generation), Some(wanted)) = (begun, wanted.take()) {
+                self.library.add(generation, wanted.content);
+            }
+            *wanted = None;
+        }
+        Ok(())
+    }
+
+    /// One turn; whether something is on its way.
+    pub fn turn(&self, board: &Board) -> bool {
+        let mut office = self.office();
+        let done = self.try_turn(&mut office, board);
+        office.trouble = done.as_ref().err().map(|error| format!("definitions: {error}"));
+        match done {
+            Ok(busy) => busy,
+            Err(_) => {
+                office.steward.again();
+                true
+            }
+        }
+    }
+
+    fn try_turn(&self, office: &mut Office, board: &Board) -> Result<bool, LogError> {
+        self.want(&mut office.steward, &mut office.wanted, Purpose::Adopt)?;
+        let steward = &mut office.steward;
+        let Some(next) = &steward.kept.next else { return Ok(office.wanted.is_some()) };
+        let (hash, before) = (next.hash.clone(), steward.kept.clone());
+        let types = self.library.get(next.generation).map_or_else(BTreeSet::new, |content| types(&content.definitions));
+        let (order, outcome) = steward.turn(self.partitions.0, &board.read(), self.radius(), &types);
+        if steward.kept != before {
+            self.keep(steward)?;
+        }
+        match outcome {
+            Some(Outcome::Adopted(generation)) => self.library.adopted(generation),
+            Some(Outcome::Dropped(generation)) => {
+                self.library.remove(generation);
+                if hash != steward.kept.in_force.1 {
+                    self.log.define(hash.as_bytes(), None)?;
+                }
+            }
+            None => {}
+        }
+        if let Some(order) = order {
+            let (told, answer) = mpsc::sync_channel(1);
+            let entries = self.partitions.all().map(|place| landing::order(place, &order)).collect();
+            // The receiver waits below, whatever is sent.
+            match self.log.append(entries, Box::new(move |done| drop(told.send(done)))) {
+                Ok(()) => _ = answer.recv().map_err(|_| LogError::stopped("landing"))??,
+                Err(_full) => steward.again(),
+            }
+        }
+        Ok(true)
+    }
+
+    fn radius(&self) -> BlastRadius {
+        self.library.in_force().definitions.policy.blast_radius
+    }
+
+    /// Lets what waits pass the brake. `false`: nothing waits.
+    pub fn proceed(&self) -> Result<bool, LogError> {
+        let mut office = self.office();
+        let passes = office.steward.proceed();
+        if passes {
+            self.keep(&office.steward)?;
+        }
+        Ok(passes)
+    }
+
+    /// Prepares these only to know what they would move. `None`: others are on their way.
+    pub fn plan(&self, mappings: Mappings) -> Result<Option<Generation>, LogError> {
+        let mut office = self.office();
+        if office.wanted.is_some() || office.steward.kept.next.is_some() {
+            return Ok(None);
+        }
+        self.want(&mut office.steward, &mut Some(Wanted::new(mappings, &self.members)), Purpose::Plan)?;
+        Ok(office.steward.kept.next.as_ref().map(|next| next.generation))
+    }
+
+    /// What a plan has counted, once it has.
+    pub fn planned(&self, generation: Generation) -> Option<Vec<AudienceMoves>> {
+        let office = self.office();
+        let (of, counted) = office.steward.counted.as_ref()?;
+        (*of == generation).then(|| self.shown(counted))
+    }
+
+    pub fn trouble(&self) -> Option<String> {
+        self.office().trouble.clone()
+    }
+
+    /// Whether what this process was started with decides by now.
+    pub fn is_settled(&self) -> bool {
+        let office = self.office();
+        office.wanted.is_none() && office.steward.kept.next.is_none()
+    }
+
+    fn shown(&self, counted: &BTreeMap<String, Moves>) -> Vec<AudienceMoves> {
+        let counts = self.library.in_force().definitions.policy.counts;
+        let one = |(name, moves): (&String, &Moves)| AudienceMoves {
+            name: name.clone(),
+            present: Shown::of(moves.present, counts),
+            enter: Shown::of(moves.entered, counts),
+            leave: Shown::of(moves.left + moves.left_freely, counts),
+            change: Shown::of(moves.updated, counts),
+        };
+        counted.iter().map(one).collect()
+    }
+
+    pub fn report(&self, board: &Board) -> Report {
+        let office = self.office();
+        let kept = &office.steward.kept;
+        let next = kept.next.as_ref().map(|next| {
+            let counts = self.library.in_force().definitions.policy.counts;
+            let brakes = if next.proceed || next.purpose == Purpose::Plan { Vec::new() } else { office.steward.brakes(self.radius()) };
+            let why = |brake: &Brake| match brake {
+                Brake::Moves { audience, moved, present } => {
+                    let (moved, present) = (Shown::of(*moved, counts), Shown::of(*present, counts));
+                    format!("audience {audience}: {moved} members would enter or leave, and {present} are in it; `footbridge proceed` lets that pass")
+                }
+                Brake::Missing { resource_type } => {
+                    format!("landing has no {resource_type} from before: send all of them again, then `footbridge proceed`")
+                }
+            };
+            let (mut replayed, mut landed) = (0, 0);
+            for one in board.read().values() {
+                if let Standing::Preparing { replayed: to, landed: of, .. } = one.standing {
+                    (replayed, landed) = (replayed + to, landed + of);
+                }
+            }
+            let counted = office.steward.counted.as_ref().filter(|(generation, _)| *generation == next.generation);
+            NextReport {
+                definitions: next.hash.clone(),
+                generation: next.generation,
+                state: match next.step {
+                    Step::Preparing => "preparing",
+                    Step::Counting if !brakes.is_empty() => "waits",
+                    Step::Counting => "counting",
+                    Step::Adopting => "adopting",
+                    Step::Dropping => "dropping",
+                },
+                only_a_plan: next.purpose == Purpose::Plan,
+                replayed,
+                landed,
+                reasons: if next.step == Step::Counting { brakes.iter().map(why).collect() } else { Vec::new() },
+                audiences: counted.map_or_else(Vec::new, |(_, counted)| self.shown(counted)),
+            }
+        });
+        Report { in_force: kept.in_force.1.clone(), next }
+    }
+}
