@@ -126,7 +126,7 @@ fn changed_mappings_are_prepared_braked_and_adopted() {
     drop(start(folder));
     let bridge = start(folder);
     let status = until(&bridge, "adopted", |status| settled(status) && status["audiences"].as_array().is_some_and(|all| all.len() == 2));
-    assert!(status["troubles"].as_array().is_some_and(|troubles| troubles.is_empty()));
+    assert!(status["troubles"].as_array().is_some_and(sonic_rs::Array::is_empty));
     assert_eq!(told(&bridge, "women"), ["entered qualified", "entered qualified", "entered qualified", "exited ended", "exited ended"]);
     assert_eq!(told(&bridge, "all"), ["entered qualified"; 3]);
 
@@ -155,7 +155,7 @@ fn changed_mappings_are_prepared_braked_and_adopted() {
     let bridge = start(folder);
     let waits = |status: &Value| status["definitions"]["next"]["state"].as_str() == Some("waits");
     let status = until(&bridge, "it waits", waits);
-    assert_eq!(status["definitions"]["next"]["reasons"].as_array().map(|reasons| reasons.len()), Some(1), "{status:?}");
+    assert_eq!(status["definitions"]["next"]["reasons"].as_array().map(sonic_rs::Array::len), Some(1), "{status:?}");
     bridge.client.get("/readyz").expect("it is ready all the same");
     let patient = br#"{"resourceType":"Patient","id":"p9","gender":"male","birthDate":"1980-01-01"}"#;
     bridge.client.post("/fhir", "application/fhir+json", patient).expect("taken");

@@ -198,7 +198,7 @@ impl Known {
     /// The month of the latest Procedure that may be told of.
     pub fn last(&self, person: usize) -> Option<String> {
         let procedures = self.theirs(Kind::Procedure, &self.group(person));
-        let told = procedures.iter().filter(|record| !(record.labelled && self.variant.withholds) && !record.unreadable);
+        let told = procedures.iter().filter(|record| !(record.unreadable || record.labelled && self.variant.withholds));
         let when = told.filter_map(|record| match record.what {
             Some(What::Procedure { when, .. }) => Some(when),
             _ => None,
