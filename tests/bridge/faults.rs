@@ -7,7 +7,7 @@ use super::saboteur::{FAULTS, Fault};
 use super::wide;
 
 /// In so many seeds each must be found.
-const SEEDS: u64 = 300;
+const SEEDS: u64 = 1500;
 
 /// The first seed that finds it, and what was found. That run would have been quiet without the fault.
 fn found(fault: Fault) -> Option<(u64, String)> {

@@ -3,7 +3,7 @@
 //! In: both members, the audiences of the old definitions. Out: the state to go on from, exits from audiences that are gone,
 //! and, before anything is done, what would move. Never here: how the new member came about (a replay of landing).
 
-use super::member::Emitted;
+use super::member::{Emitted, SUPERSEDED_MAX};
 use super::{Input, Member, Moment, Setting, Step, Told, Versions, step};
 use crate::audience::{Audience, Definitions};
 use crate::consent::{Policy, Recipient};
@@ -59,6 +59,11 @@ pub(super) fn take_over(
     old.merge.sent = old.merge.sent.max(before.merge.sent);
     old.open_group |= before.open_group;
     old.unconfirmed = before.unconfirmed;
+    // Landing keeps no version that lost: a replay cannot know which consents were current once.
+    let unknown: Vec<_> = before.superseded.into_iter().filter(|seen| !old.superseded.contains(seen)).collect();
+    old.superseded.splice(0..0, unknown);
+    let beyond = old.superseded.len().saturating_sub(SUPERSEDED_MAX);
+    old.superseded.drain(..beyond);
     let goes_on = |former: &&Former| {
         let mut audiences = definitions.catalogue.audiences.iter();
         audiences.any(|audience| audience.name == former.audience.name && audience.recipient == former.audience.recipient)
