@@ -5,10 +5,10 @@
 #![expect(clippy::panic, reason = "a test says in its own words how it fails")]
 
 use footbridge::console::client::Client;
+use footbridge::console::started;
 use sonic_rs::{JsonContainerTrait, JsonValueTrait, Value};
-use std::io::{BufRead, BufReader};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
 struct Bridge {
@@ -28,18 +28,7 @@ impl Drop for Bridge {
 fn start(folder: &Path) -> Bridge {
     let mut command = Command::new(env!("CARGO_BIN_EXE_footbridge"));
     command.current_dir(folder).args(["run", "--data", "data", "--mappings", "mappings", "--listen", "127.0.0.1:0", "--partitions", "3"]);
-    let mut process = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("the program starts");
-    let mut lines = BufReader::new(process.stderr.take().expect("it is piped")).lines();
-    let mut said = Vec::new();
-    let address = loop {
-        let Some(Ok(line)) = lines.next() else { panic!("it ended: {said:?}") };
-        let found = line.strip_prefix("footbridge listens on ").and_then(|rest| rest.split(',').next().map(str::to_owned));
-        said.push(line);
-        if let Some(address) = found {
-            break address;
-        }
-    };
-    std::thread::spawn(move || lines.for_each(drop));
+    let (process, address) = started(&mut command).unwrap_or_else(|said| panic!("it ended: {said:?}"));
     Bridge { process, client: Client::new(&address, None), address }
 }
 

@@ -9,15 +9,15 @@ use footbridge::cli::rehearsal::Engine;
 use footbridge::config::files::Files;
 use footbridge::config::mappings;
 use footbridge::console::client::Client;
+use footbridge::console::started;
 use footbridge::demo::{population, shipped};
 use footbridge::log::faulty::Chance;
 use footbridge_core::shard::{Input, Reading};
 use footbridge_core::time::{Instant, Span};
 use sonic_rs::{JsonContainerTrait, JsonValueTrait, Value};
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::{BufRead, BufReader};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command};
 use std::time::Duration;
 
 const KILLS: u64 = 20;
@@ -32,19 +32,7 @@ struct Bridge {
 fn start(folder: &Path) -> Bridge {
     let mut command = Command::new(env!("CARGO_BIN_EXE_footbridge"));
     command.current_dir(folder).args(["run", "--data", "data", "--listen", "127.0.0.1:0", "--partitions", "8"]);
-    let mut process = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("the program starts");
-    let mut lines = BufReader::new(process.stderr.take().expect("it is piped")).lines();
-    let mut said = Vec::new();
-    let address = loop {
-        let Some(Ok(line)) = lines.next() else { panic!("it ended: {said:?}") };
-        let found = line.strip_prefix("footbridge listens on ").and_then(|rest| rest.split(',').next().map(str::to_owned));
-        said.push(line);
-        if let Some(address) = found {
-            break address;
-        }
-    };
-    // What it says further is read, so that it never waits for a reader.
-    std::thread::spawn(move || lines.for_each(drop));
+    let (process, address) = started(&mut command).unwrap_or_else(|said| panic!("it ended: {said:?}"));
     Bridge { process, client: Client::new(&address, None) }
 }
 

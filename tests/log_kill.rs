@@ -39,10 +39,7 @@ fn child() {
         for number in from.. {
             // One append reaches over two partitions: both or none.
             let entries = [0, 1].map(|half| entry(Place::landing(((number + half) % u64::from(PARTITIONS)) as u16), number));
-            let (answer, wait) = std::sync::mpsc::channel();
-            let done = Box::new(move |done| answer.send(done).expect("the source waits"));
-            source.append(entries.to_vec(), done).expect("room");
-            wait.recv().expect("an answer").expect("taken");
+            source.append_durably(entries.to_vec()).expect("room").expect("taken");
             say(&format!("appended {number}"));
         }
     });

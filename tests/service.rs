@@ -7,6 +7,7 @@
 use footbridge::config::data::DataFolder;
 use footbridge::config::mappings;
 use footbridge::console::client::Client;
+use footbridge::console::started;
 use footbridge::log::{Landing, embedded};
 use footbridge::source::ReadBy;
 use footbridge::source::intake::{Intake, Source};
@@ -15,10 +16,10 @@ use footbridge_core::audience::Definitions;
 use footbridge_core::fhir::Versions;
 use footbridge_core::key::Keys;
 use sonic_rs::{JsonValueTrait, Value};
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -73,22 +74,7 @@ impl Home {
     fn try_start(&self) -> Result<Bridge, Vec<String>> {
         let mut command = self.command();
         command.args(["run", "--config", "footbridge.yaml", "--listen", "127.0.0.1:0", "--partitions", "4"]);
-        let mut process = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("the program starts");
-        let mut lines = BufReader::new(process.stderr.take().expect("it is piped")).lines();
-        let mut said = Vec::new();
-        let address = loop {
-            let Some(Ok(line)) = lines.next() else {
-                drop(process.wait());
-                return Err(said);
-            };
-            let found = line.strip_prefix("footbridge listens on ").and_then(|rest| rest.split(',').next().map(str::to_owned));
-            said.push(line);
-            if let Some(address) = found {
-                break address;
-            }
-        };
-        // What it says further is read, so that it never waits for a reader.
-        std::thread::spawn(move || lines.for_each(drop));
+        let (process, address) = started(&mut command)?;
         Ok(Bridge { process, address })
     }
 }
@@ -307,10 +293,7 @@ fn land(home: &Home, name: &str, body: &str) {
     let source = Source { name: name.into(), namespace: String::new(), versions: Versions::LastUpdated };
     let read_by = ReadBy::new(definitions);
     let intake = Intake { read_by, keys: Keys::new(&data.routing), partitions: Partitions(4), sources: vec![source.clone()] };
-    let (told, done) = std::sync::mpsc::channel();
-    let answer = Box::new(move |done: Result<_, _>| told.send(done.is_ok()).expect("the test waits"));
-    log.append(intake.receive(&source, body.as_bytes()).entries, answer).expect("there is room");
-    assert_eq!(done.recv(), Ok(true));
+    log.append_durably(intake.receive(&source, body.as_bytes()).entries).expect("there is room").expect("durable");
 }
 
 #[test]

@@ -3,7 +3,7 @@
 //! In: its address. Out: lines for people or `--json` for machines. Never here: the bridge's folder.
 
 use super::Exit;
-use crate::console::client::{Answer, Client};
+use crate::console::client::{Client, value};
 use anyhow::{Context, bail};
 use clap::{Args, Subcommand};
 use sonic_rs::{JsonContainerTrait, JsonValueTrait, Value};
@@ -91,9 +91,19 @@ pub fn number(value: &Value, key: &str) -> u64 {
     value.get(key).and_then(sonic_rs::JsonValueTrait::as_u64).unwrap_or(0)
 }
 
+/// Whether it says yes.
+pub fn is(value: &Value, key: &str) -> bool {
+    value.get(key).and_then(JsonValueTrait::as_bool) == Some(true)
+}
+
+/// The items of a list; none, where there is no list.
+pub fn list<'a>(value: &'a Value, key: &str) -> impl Iterator<Item = &'a Value> {
+    value.get(key).and_then(|list| list.as_array()).into_iter().flatten()
+}
+
 /// One event on one line, without addresses or values.
 fn event(line: &[u8]) -> anyhow::Result<String> {
-    let line: Value = sonic_rs::from_slice(line).context("the bridge's answer")?;
+    let line = value(line)?;
     let Some(data) = line.get("data") else { return Ok(format!("{} {} removed", number(&line, "offset"), text(&line, "key"))) };
     let until = match text(data, "until") {
         "" => String::new(),
@@ -119,38 +129,27 @@ pub struct Status {
 }
 
 pub fn status(args: &Status) -> anyhow::Result<Exit> {
-    let Answer { body, .. } = args.bridge.client()?.get("/status")?;
-    let status: Value = sonic_rs::from_slice(&body).context("the bridge's answer")?;
-    let troubles: Vec<&str> =
-        status.get("troubles").and_then(|t| t.as_array()).map_or_else(Vec::new, |t| t.iter().filter_map(|t| t.as_str()).collect());
+    let answer = args.bridge.client()?.get("/status")?;
+    let status = answer.value()?;
+    let troubles: Vec<&str> = list(&status, "troubles").filter_map(|trouble| trouble.as_str()).collect();
     let mut out = std::io::stdout().lock();
     if args.json {
-        out.write_all(&body)?;
+        out.write_all(&answer.body)?;
         out.write_all(b"\n")?;
     } else {
         match troubles.is_empty() {
-            true => writeln!(
-                out,
-                "works{}",
-                if status.get("worked_off").and_then(sonic_rs::JsonValueTrait::as_bool) == Some(true) {
-                    ", and has nothing left to do"
-                } else {
-                    ""
-                }
-            )?,
+            true => writeln!(out, "works{}", if is(&status, "worked_off") { ", and has nothing left to do" } else { "" })?,
             false => troubles.iter().try_for_each(|trouble| writeln!(out, "stands still: {trouble}"))?,
         }
-        let listed = |key: &str| -> Vec<String> {
-            let list = status.get(key).and_then(|list| list.as_array());
-            list.into_iter().flatten().filter_map(|one| one.as_str().map(str::to_owned)).collect()
-        };
-        for source in listed("unmarked") {
+        for source in list(&status, "unmarked").filter_map(|source| source.as_str()) {
             writeln!(out, "nothing enters an audience before the baseline of `{source}`: footbridge baseline {source}")?;
         }
-        listed("assumed").iter().try_for_each(|assumed| writeln!(out, "assumed: {assumed}"))?;
-        for audience in status.get("audiences").and_then(|a| a.as_array()).into_iter().flatten() {
-            let stopped = audience.get("stopped").and_then(JsonValueTrait::as_bool) == Some(true);
-            let (name, to, mark) = (text(audience, "name"), text(audience, "recipient"), if stopped { ", stopped" } else { "" });
+        for assumed in list(&status, "assumed").filter_map(|assumed| assumed.as_str()) {
+            writeln!(out, "assumed: {assumed}")?;
+        }
+        for audience in list(&status, "audiences") {
+            let (name, to) = (text(audience, "name"), text(audience, "recipient"));
+            let mark = if is(audience, "stopped") { ", stopped" } else { "" };
             writeln!(out, "{:>10} events  {name:<40} to {to}{mark}", number(audience, "events"))?;
         }
         writeln!(out, "{:>10} records went to quarantine", number(&status, "quarantined"))?;
@@ -200,7 +199,7 @@ pub fn quarantine(args: &Quarantine) -> anyhow::Result<Exit> {
         What::List { bridge } => {
             let mut count = 0;
             bridge.client()?.each_line("/quarantine", &mut |line| {
-                let line: Value = sonic_rs::from_slice(line).context("the bridge's answer")?;
+                let line = value(line)?;
                 let Some(headers) = line.get("headers") else { return Ok(()) };
                 count += 1;
                 writeln!(
@@ -230,7 +229,7 @@ fn retry(client: &Client, key: Option<&str>, out: &mut impl Write) -> anyhow::Re
     let mut keys: Vec<String> = key.map(str::to_owned).into_iter().collect();
     if key.is_none() {
         client.each_line("/quarantine", &mut |line| {
-            let line: Value = sonic_rs::from_slice(line).context("the bridge's answer")?;
+            let line = value(line)?;
             keys.push(text(&line, "key").to_owned());
             Ok(())
         })?;
@@ -239,7 +238,7 @@ fn retry(client: &Client, key: Option<&str>, out: &mut impl Write) -> anyhow::Re
     for key in keys {
         match client.post(&format!("/quarantine/retry?key={}", key.replace('/', "%2F")), "application/json", b"") {
             Ok(answer) => {
-                let answer: Value = sonic_rs::from_slice(&answer.body).context("the bridge's answer")?;
+                let answer = answer.value()?;
                 let what = match (number(&answer, "refused"), number(&answer, "unread")) {
                     (0, 0) => "is on its way again",
                     (0, _) => "is on its way again; nothing reads some or all of its types",

@@ -3,13 +3,11 @@
 //! In: the bridge's address, a mappings folder. Out: what would move, in counts that policy lets be told.
 //! Never here: who would move.
 
-use super::ask::{Bridge, number, text};
+use super::ask::{Bridge, is, list, number, text};
 use super::output::Progress;
 use super::{Exit, load};
-use crate::console::client::Answer;
-use anyhow::Context;
 use clap::Args;
-use sonic_rs::{JsonContainerTrait, JsonValueTrait, Value};
+use sonic_rs::{JsonValueTrait, Value};
 use std::io::Write;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -30,16 +28,14 @@ pub fn plan(args: &Plan) -> anyhow::Result<Exit> {
     let Some(mappings) = load(&args.mappings) else { return Ok(Exit::Problems) };
     let client = args.bridge.client()?;
     let asked = client.post("/definitions/plan", "application/json", &sonic_rs::to_vec(&mappings.texts)?)?;
-    let asked: Value = sonic_rs::from_slice(&asked.body).context("the bridge's answer")?;
-    let generation = number(&asked, "generation");
+    let generation = number(&asked.value()?, "generation");
     let progress = Progress::new("replaying landing");
     let answer = loop {
-        let Answer { body, .. } = client.get(&format!("/definitions/plan?generation={generation}"))?;
-        let answer: Value = sonic_rs::from_slice(&body).context("the bridge's answer")?;
-        if answer.get("done").and_then(JsonValueTrait::as_bool) == Some(true) {
+        let answer = client.get(&format!("/definitions/plan?generation={generation}"))?.value()?;
+        if is(&answer, "done") {
             break answer;
         }
-        let status: Value = sonic_rs::from_slice(&client.get("/status")?.body).context("the bridge's answer")?;
+        let status = client.get("/status")?.value()?;
         if let Some(next) = status.get("definitions").and_then(|definitions| definitions.get("next")) {
             progress.at(number(next, "replayed"), number(next, "landed"));
         }
@@ -63,7 +59,7 @@ fn count(value: &Value, key: &str) -> String {
 }
 
 fn moves(out: &mut impl Write, of: &Value) -> std::io::Result<()> {
-    for audience in of.get("audiences").and_then(|list| list.as_array()).into_iter().flatten() {
+    for audience in list(of, "audiences") {
         let [present, enter, leave, change] = ["present", "enter", "leave", "change"].map(|key| count(audience, key));
         writeln!(out, "{:<40} {present:>8} in it  {enter:>8} would enter  {leave:>8} leave  {change:>8} change", text(audience, "name"))?;
     }
@@ -72,7 +68,7 @@ fn moves(out: &mut impl Write, of: &Value) -> std::io::Result<()> {
 
 /// How definitions that are on their way stand.
 pub fn told(out: &mut impl Write, next: &Value) -> std::io::Result<()> {
-    let what = if next.get("only_a_plan").and_then(JsonValueTrait::as_bool) == Some(true) { "a plan" } else { "new definitions" };
+    let what = if is(next, "only_a_plan") { "a plan" } else { "new definitions" };
     match text(next, "state") {
         "preparing" => writeln!(out, "{what}: {} of {} records of landing replayed", number(next, "replayed"), number(next, "landed"))?,
         "counting" => writeln!(out, "{what}: what they would move is being counted")?,
@@ -80,7 +76,7 @@ pub fn told(out: &mut impl Write, next: &Value) -> std::io::Result<()> {
         "adopting" => writeln!(out, "{what}: are being adopted")?,
         _ => writeln!(out, "{what}: are dropped")?,
     }
-    for reason in next.get("reasons").and_then(|list| list.as_array()).into_iter().flatten() {
+    for reason in list(next, "reasons") {
         writeln!(out, "  {}", reason.as_str().unwrap_or(""))?;
     }
     moves(out, next)

@@ -233,7 +233,7 @@ impl Telling {
     }
 
     fn words(&self, audience: &str) -> &str {
-        let found = self.engine.definitions.catalogue.audiences.iter().find(|definition| definition.name == audience);
+        let found = self.engine.definitions.catalogue.audience(audience);
         found.and_then(|definition| definition.summary.as_deref()).unwrap_or("")
     }
 

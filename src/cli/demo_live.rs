@@ -3,7 +3,8 @@
 //! In: a seed. Out: a story of what the bridge did, measured where time matters. Never here: an outcome that is only asserted; a
 //! scene that does not happen as told fails the command.
 
-use crate::console::client::Client;
+use crate::console::client::{Client, value};
+use crate::console::started;
 use crate::demo::population;
 use anyhow::{Context, bail, ensure};
 use footbridge_core::fhir::peek;
@@ -13,9 +14,8 @@ use footbridge_core::time::{Instant, Span};
 use sonic_rs::{JsonContainerTrait, JsonValueMutTrait, JsonValueTrait, Value};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
-use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command};
 use std::time::{Duration, Instant as Stopwatch};
 
 /// Secrets of nobody: with them the same seed tells the same story.
@@ -46,17 +46,9 @@ fn start(folder: &Path) -> anyhow::Result<(Child, Client)> {
     let program = std::env::current_exe().context("this program's own file")?;
     let mut command = Command::new(program);
     command.current_dir(folder).args(["run", "--data", "data", "--listen", "127.0.0.1:0", "--partitions", "8"]);
-    let mut process = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().context("a bridge of its own")?;
-    let mut lines = BufReader::new(process.stderr.take().context("what the bridge says")?).lines();
-    let mut said = Vec::new();
-    loop {
-        let Some(Ok(line)) = lines.next() else { bail!("the bridge did not start: {}", said.join("; ")) };
-        if let Some(address) = line.strip_prefix("footbridge listens on ").and_then(|rest| rest.split(',').next()) {
-            let client = Client::new(address, None);
-            std::thread::spawn(move || lines.for_each(drop));
-            return Ok((process, client));
-        }
-        said.push(line);
+    match started(&mut command) {
+        Ok((process, address)) => Ok((process, Client::new(&address, None))),
+        Err(said) => bail!("the bridge did not start: {}", said.join("; ")),
     }
 }
 
@@ -72,7 +64,7 @@ impl Live {
     }
 
     fn status(&self) -> anyhow::Result<Value> {
-        sonic_rs::from_slice(&self.client.get("/status")?.body).context("the bridge's answer")
+        self.client.get("/status")?.value()
     }
 
     fn settled(&self) -> anyhow::Result<()> {
@@ -88,7 +80,7 @@ impl Live {
     fn audience(&self, name: &str) -> anyhow::Result<(BTreeMap<String, Value>, BTreeSet<String>, u64)> {
         let (mut newest, mut ids, mut count) = (BTreeMap::new(), BTreeSet::new(), 0);
         self.client.each_line(&format!("/audiences/{name}/events"), &mut |line| {
-            let line: Value = sonic_rs::from_slice(line).context("the bridge's answer")?;
+            let line = value(line)?;
             let (Some(member), Some(data)) = (line["key"].as_str(), line.get("data")) else { return Ok(()) };
             ids.extend(line["headers"]["ce_id"].as_str().map(str::to_owned));
             count += 1;
@@ -252,7 +244,7 @@ impl Live {
         self.settled()?;
         let listed = self.client.get("/quarantine")?;
         let last = listed.lines().next_back().context("nothing is in quarantine")?;
-        let last: Value = sonic_rs::from_slice(last).context("the bridge's answer")?;
+        let last = value(last)?;
         ensure!(self.status()?["quarantined"].as_u64() > Some(before), "the broken resource is not in quarantine");
         let reason = last["headers"]["reason"].as_str().unwrap_or("");
         ensure!(refused.to_string().contains("422"), "the sender is not told");

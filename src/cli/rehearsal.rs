@@ -57,7 +57,7 @@ impl Engine {
     /// With the keys of a bridge: to recompute what it told.
     pub fn keyed(mappings: Mappings, routing: &[u8], members: &[u8]) -> Engine {
         let Mappings { catalogue, policy, valuesets, .. } = mappings;
-        let member_keys = policy.recipients.iter().map(|recipient| MemberKey::new(&recipient.key, 1, members)).collect();
+        let member_keys = MemberKey::of_all(&policy.recipients, members);
         let keys = Keys::new(routing);
         Engine { definitions: Definitions::new(catalogue, policy, valuesets), keys, member_keys }
     }

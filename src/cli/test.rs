@@ -88,7 +88,7 @@ fn report(out: &mut impl Write, json: bool, outcome: &Outcome) -> anyhow::Result
 /// Runs one story. `Some` where something else happened than it says.
 fn tell(engine: &Engine, file: &StoryFile, story: &Story) -> anyhow::Result<Option<String>> {
     let definitions = &engine.definitions;
-    let Some(audience) = definitions.catalogue.audiences.iter().find(|audience| audience.name == file.audience) else {
+    let Some(audience) = definitions.catalogue.audience(&file.audience) else {
         return Ok(Some(format!("there is no audience `{}`", file.audience)));
     };
     let policy = &definitions.policy;

@@ -135,7 +135,7 @@ async fn ready(State(instance): State<Arc<Instance>>) -> Response {
 
 async fn events(State(instance): State<Arc<Instance>>, Path(name): Path<String>, Query(from): Query<From>) -> Response {
     let content = instance.bridge.library.in_force();
-    if !content.definitions.catalogue.audiences.iter().any(|audience| audience.name == name) {
+    if content.definitions.catalogue.audience(&name).is_none() {
         let names: Vec<&str> = content.definitions.catalogue.audiences.iter().map(|audience| audience.name.as_str()).collect();
         return (StatusCode::NOT_FOUND, format!("no audience is named `{name}`; there are {}\n", names.join(", "))).into_response();
     }
@@ -168,7 +168,7 @@ async fn order(instance: Arc<Instance>, name: String, stopped: bool) -> Response
     blocking(move || {
         let content = instance.bridge.library.in_force();
         // One that is gone may still be lifted.
-        if stopped && !content.definitions.catalogue.audiences.iter().any(|audience| audience.name == name) {
+        if stopped && content.definitions.catalogue.audience(&name).is_none() {
             return Ok((StatusCode::NOT_FOUND, format!("no audience is named `{name}`\n")).into_response());
         }
         instance.stop_audience(&name, stopped)?;

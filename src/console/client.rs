@@ -3,6 +3,7 @@
 //! In: its address, a token. Out: answers, or an error that says what to do. Never here: a way around the bridge to its folder.
 
 use anyhow::{Context, bail, ensure};
+use sonic_rs::Value;
 use std::sync::Arc;
 use std::time::Duration;
 use ureq::tls::{PemItem, RootCerts, TlsConfig, parse_pem};
@@ -19,7 +20,16 @@ pub struct Answer {
     pub next: Option<u64>,
 }
 
+/// An answer, or a line of one.
+pub fn value(bytes: &[u8]) -> anyhow::Result<Value> {
+    sonic_rs::from_slice(bytes).context("the bridge's answer")
+}
+
 impl Answer {
+    pub fn value(&self) -> anyhow::Result<Value> {
+        value(&self.body)
+    }
+
     /// The lines of a list, without their ends.
     pub fn lines(&self) -> impl DoubleEndedIterator<Item = &[u8]> {
         self.body.split(|b| *b == b'\n').filter(|line| !line.is_empty())

@@ -17,7 +17,7 @@ pub use record::{Bytes, Entry, Headers, KEY_BYTES_MAX, Kind, Place, Record, Topi
 
 use footbridge_core::time::Instant;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 /// The instance's clock: it stamps an entry once, when the log takes it.
@@ -57,6 +57,14 @@ pub trait Landing: Send + Sync {
     /// once they are durable, or with the error; it must be quick and never wait for the log. An error leaves open whether they were taken: the source
     /// appends them again (equal keys are compacted).
     fn append(&self, entries: Vec<Entry>, done: Done) -> Result<(), Full>;
+
+    /// Appends, and waits for the answer. Outside: the queue is full. Never for the thread that gives the answers.
+    fn append_durably(&self, entries: Vec<Entry>) -> Result<Result<Stamped, LogError>, Full> {
+        let (told, answer) = mpsc::sync_channel(1);
+        // The receiver waits below, whatever is sent.
+        self.append(entries, Box::new(move |done| drop(told.send(done))))?;
+        Ok(answer.recv().unwrap_or_else(|_| Err(LogError::stopped("landing"))))
+    }
 }
 
 /// Called once with the answer to an append.

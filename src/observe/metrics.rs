@@ -65,27 +65,22 @@ pub(super) fn add(metric: &'static Metric, labels: &[&str], more: u64) {
 
 /// Several may share a gauge: each adds how far its own part has moved.
 pub(super) fn shift(metric: &'static Metric, labels: &[&str], by: i64) {
-    with(
-        metric,
-        labels,
-        || Value::Gauge(0),
-        |value| {
-            if let Value::Gauge(stands) = value {
-                *stands += by;
-            }
-        },
-    );
+    gauge(metric, labels, |stands| *stands += by);
 }
 
 /// A gauge of one owner.
 pub(super) fn set(metric: &'static Metric, labels: &[&str], to: i64) {
+    gauge(metric, labels, |stands| *stands = to);
+}
+
+fn gauge(metric: &'static Metric, labels: &[&str], change: impl FnOnce(&mut i64)) {
     with(
         metric,
         labels,
         || Value::Gauge(0),
         |value| {
             if let Value::Gauge(stands) = value {
-                *stands = to;
+                change(stands);
             }
         },
     );

@@ -204,8 +204,7 @@ impl Shard {
         let now = preparing.now;
         let mut came = None;
         if let Input::Put(put) = &input {
-            side.refer(log, person, put)?;
-            let before = side.members.look(log, person)?.versions.of(put.key);
+            let before = side.refer(log, person, put)?;
             came = Some((put.key, before, put.version, put.content.consent.is_some()));
             if put.content.consent.is_some() && before > Some(put.version) {
                 // Compaction may have moved a version behind one that replaced it: once current, it says nothing new.
@@ -254,35 +253,31 @@ impl Shard {
     /// What adopting would move of one bucket of persons, if it were done now; how many they are.
     fn count(&mut self, bridge: &Bridge, log: &impl Log, bucket: u16) -> Result<usize, LogError> {
         self.moved = true;
-        let Some(side) = &mut self.other else { return Ok(0) };
-        let mut persons = self.running.members.bucket(log, bucket as u8)?;
+        let Some(definitions) = self.other.as_ref().map(|side| Arc::clone(&side.content.definitions)) else { return Ok(0) };
+        let (silent, fresh_until) = self.heard_under(bridge, &definitions);
+        let moment = Moment { now: self.position.now, hold: false, silent: &silent, fresh_until };
+        let Shard { running, other: Some(side), position, .. } = self else { return Ok(0) };
+        let mut persons = running.members.bucket(log, bucket as u8)?;
         persons.extend(side.members.bucket(log, bucket as u8)?);
-        let former = Former::all(&self.running.content.definitions, &self.running.content.member_keys);
-        let definitions = Arc::clone(&side.content.definitions);
+        let former = Former::all(&running.content.definitions, &running.content.member_keys);
         let mut counted: Vec<(String, Moves)> = Vec::new();
         let many = persons.len();
         for person in persons {
-            let one = self.running.members.look(log, person)?;
-            let (member, versions) = (one.member.clone(), one.versions.clone());
-            for (name, _) in member.emitted.iter().filter(|(_, emitted)| emitted.shown.is_some()) {
+            let one = running.members.look(log, person)?;
+            for (name, _) in one.member.emitted.iter().filter(|(_, emitted)| emitted.shown.is_some()) {
                 counted.push((name.to_string(), Moves { present: 1, ..Moves::default() }));
             }
-            let Some(side) = &mut self.other else { return Ok(0) };
             let fresh = side.members.look(log, person)?;
             let adopt = Adopt { member: fresh.member.clone(), versions: fresh.versions.clone(), former: Arc::clone(&former) };
-            let Some(side) = &self.other else { return Ok(0) };
-            let (silent, fresh_until) = self.heard_under(bridge, &definitions);
-            let moment = Moment { now: self.position.now, hold: false, silent: &silent, fresh_until };
             let setting = Setting {
                 definitions: &definitions,
                 keys: &bridge.keys,
                 member_keys: &side.content.member_keys,
                 broadcast: &side.broadcast,
-                stopped: &self.position.stopped,
+                stopped: &position.stopped,
             };
-            counted.extend(
-                moves(&setting, person, &member, &versions, &moment, adopt).into_iter().map(|(name, moved)| (name, one_move(moved))),
-            );
+            let moved = moves(&setting, person, &one.member, &one.versions, &moment, adopt);
+            counted.extend(moved.into_iter().map(|(name, moved)| (name, one_move(moved))));
         }
         if let Phase::Preparing(Preparing { count: Some(count), .. }) = &mut self.change.phase {
             count.bucket = bucket + 1;

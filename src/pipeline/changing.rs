@@ -11,10 +11,9 @@ use crate::source::landing::{self, Partitions};
 use anyhow::{Context, bail};
 use footbridge_core::audience::Definitions;
 use footbridge_core::consent::{BlastRadius, Counts};
-use footbridge_core::gate::MemberKey;
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 pub struct Changing {
     log: Embedded,
@@ -42,7 +41,7 @@ struct Wanted {
 impl Wanted {
     fn new(mut mappings: Mappings, members: &[u8]) -> Wanted {
         let texts = std::mem::take(&mut mappings.texts);
-        let content = content(mappings, members);
+        let content = Content::new(mappings, members);
         Wanted { types: types(&content.definitions), content, texts }
     }
 }
@@ -116,12 +115,6 @@ fn types(definitions: &Definitions) -> BTreeSet<String> {
     definitions.types().map(str::to_owned).collect()
 }
 
-fn content(mappings: Mappings, members: &[u8]) -> Content {
-    let Mappings { catalogue, policy, valuesets, digest, .. } = mappings;
-    let member_keys = policy.recipients.iter().map(|recipient| MemberKey::new(&recipient.key, 1, members)).collect();
-    Content { hash: digest, definitions: Arc::new(Definitions::new(catalogue, policy, valuesets)), member_keys }
-}
-
 /// As texts by file; `None` where they are not right, or not right any more.
 pub fn read_texts(texts: &[(String, String)]) -> Option<Mappings> {
     let texts: Vec<(&str, &str)> = texts.iter().map(|(file, text)| (file.as_str(), text.as_str())).collect();
@@ -159,7 +152,7 @@ impl Changing {
             let mappings = read_texts(&texts).with_context(|| {
                 format!("{folder}: this version of the program refuses the mappings {hash} that its state was computed with; use the version before")
             })?;
-            anyhow::Ok(content(mappings, members))
+            anyhow::Ok(Content::new(mappings, members))
         };
         let library = Library::new(kept.in_force.0, read(&kept.in_force.1)?);
         if let Some(next) = &kept.next {
@@ -242,11 +235,9 @@ impl Changing {
             None => {}
         }
         if let Some(order) = order {
-            let (told, answer) = mpsc::sync_channel(1);
             let entries = self.partitions.all().map(|place| landing::order(place, &order)).collect();
-            // The receiver waits below, whatever is sent.
-            match self.log.append(entries, Box::new(move |done| drop(told.send(done)))) {
-                Ok(()) => _ = answer.recv().map_err(|_| LogError::stopped("landing"))??,
+            match self.log.append_durably(entries) {
+                Ok(done) => _ = done?,
                 Err(_full) => steward.again(),
             }
         }

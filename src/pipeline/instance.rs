@@ -14,7 +14,7 @@ use footbridge_core::fhir::Versions;
 use footbridge_core::key::Keys;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -135,10 +135,8 @@ impl Instance {
             return Ok(None);
         }
         loop {
-            let (told, answer) = mpsc::sync_channel(1);
-            // The receiver waits below, whatever is sent.
-            match self.log.append(entries, Box::new(move |done| drop(told.send(done)))) {
-                Ok(()) => return answer.recv().map_err(|_| LogError::stopped("landing"))?.map(Some),
+            match self.log.append_durably(entries) {
+                Ok(done) => return done.map(Some),
                 Err(Full { entries: back, .. }) => {
                     entries = back;
                     std::thread::sleep(Duration::from_millis(2));

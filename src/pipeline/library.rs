@@ -3,6 +3,7 @@
 //! In: mappings as they were read. Out: what a partition needs to decide. Never here: which of them are in force in a partition.
 
 use super::Generation;
+use crate::config::mappings::Mappings;
 use crate::source::ReadBy;
 use footbridge_core::audience::Definitions;
 use footbridge_core::gate::MemberKey;
@@ -16,6 +17,15 @@ pub struct Content {
     pub definitions: Arc<Definitions>,
     /// One for each of the policy's recipients, in their order.
     pub member_keys: Vec<MemberKey>,
+}
+
+impl Content {
+    /// `members`: the secret that members' names come from.
+    pub fn new(mappings: Mappings, members: &[u8]) -> Content {
+        let Mappings { catalogue, policy, valuesets, digest, .. } = mappings;
+        let member_keys = MemberKey::of_all(&policy.recipients, members);
+        Content { hash: digest, definitions: Arc::new(Definitions::new(catalogue, policy, valuesets)), member_keys }
+    }
 }
 
 /// All that are in force or being prepared somewhere in this process.

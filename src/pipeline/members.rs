@@ -22,7 +22,7 @@ pub struct Members {
     young: HashMap<Person, One, Spread>,
     old: HashMap<Person, One, Spread>,
     changed: Vec<Person>,
-    /// Looks at a member, and those of them that had to read the log.
+    /// Members taken up to be changed, and how often the log had to be read for one.
     pub looks: u64,
     pub loads: u64,
 }
@@ -66,6 +66,7 @@ impl Members {
 
     /// The member, to be changed: what it is at the next [`Members::stage`] is kept.
     pub fn change(&mut self, log: &impl Log, person: Person) -> Result<&mut One, LogError> {
+        self.looks += 1;
         let preparing = self.preparing;
         let one = self.seen(log, person)?;
         one.prepared |= preparing;
@@ -82,7 +83,6 @@ impl Members {
     }
 
     fn seen(&mut self, log: &impl Log, person: Person) -> Result<&mut One, LogError> {
-        self.looks += 1;
         if !self.young.contains_key(&person) {
             let one = match self.old.remove(&person) {
                 Some(one) => one,

@@ -425,8 +425,7 @@ impl Shard {
         self.moved = true;
         let mut came = None;
         if let Input::Put(put) = &input {
-            self.running.refer(log, person, put)?;
-            let before = self.running.members.look(log, person)?.versions.of(put.key);
+            let before = self.running.refer(log, person, put)?;
             came = Some((put.key, before, put.version, put.content.consent.is_some()));
         }
         let moment = Moment { now, hold: self.position.hold_from.is_some(), silent: &self.silent, fresh_until: self.fresh_until };
@@ -538,7 +537,7 @@ impl Shard {
 
     /// All that changed since the last commit, and the position, if anything did.
     pub fn stage(&mut self, stage: &mut Stage) -> Option<(Place, u64)> {
-        if !std::mem::take(&mut self.moved) {
+        if !self.moved {
             return None;
         }
         // What is cleared comes first: the space may be in use again.
@@ -558,7 +557,11 @@ impl Shard {
         Some((self.place, self.next))
     }
 
+    /// What was staged, if anything was, is durable.
     pub fn committed(&mut self, bridge: &Bridge) {
+        if !std::mem::take(&mut self.moved) {
+            return;
+        }
         self.committed = self.next;
         self.running.committed();
         if let Some(other) = &mut self.other {

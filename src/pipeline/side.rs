@@ -34,6 +34,11 @@ pub const BROADCAST: u8 = b'b';
 pub const REFERRING: u8 = b'r';
 pub const OPT_OUTS: u8 = b'o';
 
+/// What follows the kind in a key of what all members share.
+fn number_of(key: &[u8]) -> Option<u64> {
+    key.get(1..9).and_then(|bytes| bytes.try_into().ok()).map(u64::from_be_bytes)
+}
+
 impl Side {
     /// Nothing is known yet. `preparing`: these definitions are not in force.
     pub fn empty(bridge: &Bridge, place: Place, space: Space, generation: Generation, preparing: bool) -> Result<Side, LogError> {
@@ -61,24 +66,17 @@ impl Side {
     ) -> Result<Side, LogError> {
         let mut side = Side::empty(bridge, place, space, generation, preparing)?;
         let mut broken = false;
-        log.scan(place, &[space.key(BROADCAST)], &mut |key, value| {
-            let key = key.get(1..9).and_then(|bytes| bytes.try_into().ok()).map(u64::from_be_bytes);
-            match (key, postcard::from_bytes::<Shared>(value)) {
-                (Some(key), Ok(shared)) => side.broadcast.restore(ResourceKey::from_u64(key), shared),
-                _ => broken = true,
-            }
+        log.scan(place, &[space.key(BROADCAST)], &mut |key, value| match (number_of(key), postcard::from_bytes::<Shared>(value)) {
+            (Some(key), Ok(shared)) => side.broadcast.restore(ResourceKey::from_u64(key), shared),
+            _ => broken = true,
         })?;
-        log.scan(place, &[space.key(OPT_OUTS)], &mut |key, value| {
-            let bucket = key.get(1..9).and_then(|bytes| bytes.try_into().ok()).map(u64::from_be_bytes);
-            match (bucket, postcard::from_bytes::<Vec<OptOut>>(value)) {
-                (Some(bucket), Ok(list)) => side.broadcast.opt_outs.restore(bucket, list),
-                _ => broken = true,
-            }
+        log.scan(place, &[space.key(OPT_OUTS)], &mut |key, value| match (number_of(key), postcard::from_bytes::<Vec<OptOut>>(value)) {
+            (Some(bucket), Ok(list)) => side.broadcast.opt_outs.restore(bucket, list),
+            _ => broken = true,
         })?;
         log.scan(place, &[space.key(REFERRING)], &mut |key, _| {
-            let resource = key.get(1..9).and_then(|bytes| bytes.try_into().ok()).map(u64::from_be_bytes);
             let person = key.get(9..25).and_then(|bytes| bytes.try_into().ok()).map(Person::from_bytes);
-            match (resource, person) {
+            match (number_of(key), person) {
                 (Some(resource), Some(person)) => _ = side.referring.entry(ResourceKey::from_u64(resource)).or_default().insert(person),
                 _ => broken = true,
             }
@@ -133,11 +131,9 @@ impl Side {
         news
     }
 
-    /// Remembers which broadcast resources a record refers to. What is among the member's own resources is none.
-    pub fn refer(&mut self, log: &impl Log, person: Person, put: &Put) -> Result<(), LogError> {
-        if put.content.evidence.is_none() {
-            return Ok(());
-        }
+    /// Remembers which broadcast resources a record refers to; what is among the member's own resources is none. Gives the version
+    /// that the member has of the record's own resource.
+    pub fn refer(&mut self, log: &impl Log, person: Person, put: &Put) -> Result<Option<Version>, LogError> {
         let one = self.members.look(log, person)?;
         for key in put.content.evidence.iter().flat_map(Evidence::refers_to).filter(|key| !one.versions.knows(*key)) {
             if self.referring.entry(key).or_default().insert(person) {
@@ -145,7 +141,7 @@ impl Side {
                 self.state.push((self.place, key, Some(Vec::new())));
             }
         }
-        Ok(())
+        Ok(one.versions.of(put.key))
     }
 
     /// The member, and what its step needs.

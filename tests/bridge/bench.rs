@@ -14,26 +14,18 @@ use footbridge::log::{Landing, OutTopic};
 use footbridge::pipeline::{self, Board, Bridge, Content, Library, Worker};
 use footbridge::source::intake::{Intake, Source};
 use footbridge::source::landing::Partitions;
-use footbridge_core::audience::Definitions;
 use footbridge_core::fhir::Versions;
-use footbridge_core::gate::MemberKey;
 use footbridge_core::key::Keys;
 use footbridge_core::time::Instant;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 const ROUTING: &[u8] = b"footbridge rehearsal routing secret";
-const MEMBER: &[u8] = b"footbridge rehearsal member secret";
+pub const MEMBER: &[u8] = b"footbridge rehearsal member secret";
 const PARTITIONS: u16 = 4;
 
 pub fn shipped_mappings() -> Mappings {
     mappings::read_files(&Files::Texts(shipped::MAPPINGS)).mappings.expect("the shipped mappings are right")
-}
-
-pub fn content(mappings: Mappings) -> Content {
-    let Mappings { catalogue, policy, valuesets, digest, .. } = mappings;
-    let member_keys = policy.recipients.iter().map(|recipient| MemberKey::new(&recipient.key, 1, MEMBER)).collect();
-    Content { hash: digest, definitions: Arc::new(Definitions::new(catalogue, policy, valuesets)), member_keys }
 }
 
 pub fn at(text: &str) -> Instant {
@@ -75,7 +67,7 @@ impl Bench {
         let feed = pipeline::Feed { source: source.clone(), marked: true, proves };
         let clock = VirtualClock::at(from);
         let log = Faulty::new(PARTITIONS, clock.clock(), seed);
-        let library = Arc::new(Library::new(0, content(mappings)));
+        let library = Arc::new(Library::new(0, Content::new(mappings, MEMBER)));
         let intake = Intake { read_by: library.read_by.clone(), keys: keys.clone(), partitions, sources: vec![source] };
         let settings = pipeline::Settings { members_max: 16, slice: 2, ..pipeline::Settings::default() };
         let bridge = Bridge { library, keys, board: Board::default(), name: "urn:test".into(), partitions, feeds: vec![feed], settings };
@@ -95,12 +87,7 @@ impl Bench {
     pub fn append(&self, entries: Vec<footbridge::log::Entry>) {
         // As a source does: what was not answered is appended again.
         while !entries.is_empty() {
-            let taken = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
-            let told = Arc::clone(&taken);
-            self.log
-                .append(entries.clone(), Box::new(move |done| told.store(done.is_ok(), std::sync::atomic::Ordering::SeqCst)))
-                .expect("not full");
-            if taken.load(std::sync::atomic::Ordering::SeqCst) {
+            if self.log.append_durably(entries.clone()).expect("not full").is_ok() {
                 return;
             }
         }

@@ -2,13 +2,13 @@
 //!
 //! In: a bench, dice. Out: a bridge at rest at an instant of virtual time. Never here: what should have come out.
 
-use super::bench::{Bench, content};
+use super::bench::{Bench, MEMBER};
 use super::saboteur::{Orders, Saboteur};
 use anyhow::bail;
 use footbridge::config::mappings::Mappings;
 use footbridge::log::faulty::Chance;
 use footbridge::log::{Place, Retry};
-use footbridge::pipeline::{Generation, Halt, Kept, Outcome, Purpose, Steward, Worker};
+use footbridge::pipeline::{Content, Generation, Halt, Kept, Outcome, Purpose, Steward, Worker};
 use footbridge::source::landing;
 use footbridge_core::consent::BlastRadius;
 use footbridge_core::time::Instant;
@@ -65,7 +65,7 @@ impl Fleet {
 
     /// Definitions that are to be adopted, as an operator brings them in.
     pub fn want(&mut self, mappings: Mappings) {
-        let content = content(mappings);
+        let content = Content::new(mappings, MEMBER);
         let (hash, types) = (content.hash.clone(), content.definitions.types().map(str::to_owned).collect());
         if self.steward.want(&hash, Purpose::Adopt, &types)
             && let Some(next) = &self.steward.kept.next

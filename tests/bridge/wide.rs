@@ -4,7 +4,7 @@
 //! Never here: real time, or an expectation taken from the engine.
 
 use super::acts::{Act, Actor};
-use super::bench::{Bench, Told, at, content};
+use super::bench::{Bench, MEMBER, Told, at};
 use super::checks::Checks;
 use super::fleet::Fleet;
 use super::naive::Known;
@@ -16,7 +16,7 @@ use footbridge::config::files::Files;
 use footbridge::config::mappings::{self, Mappings};
 use footbridge::log::Log;
 use footbridge::log::faulty::{Chance, Odds};
-use footbridge::pipeline::Generation;
+use footbridge::pipeline::{Content, Generation};
 use footbridge::source::intake::Source;
 use footbridge::source::landing;
 use footbridge_core::time::{Instant, Span};
@@ -143,7 +143,7 @@ impl Run {
     fn play_again(&self, holds: &Holds, told: &Told) -> anyhow::Result<()> {
         let mut shelf = Vec::new();
         for (generation, variant) in &self.variants {
-            shelf.push((*generation, content(mappings_of(&self.feed, *variant)?)));
+            shelf.push((*generation, Content::new(mappings_of(&self.feed, *variant)?, MEMBER)));
         }
         let again = tape::play(&self.fleet.bench, shelf, &self.tape, holds, self.chance.clone())?;
         for (member, events) in told {

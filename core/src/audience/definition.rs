@@ -13,6 +13,12 @@ pub struct Catalogue {
     pub values: Vec<Value>,
 }
 
+impl Catalogue {
+    pub fn audience(&self, name: &str) -> Option<&Audience> {
+        self.audiences.iter().find(|audience| audience.name == name)
+    }
+}
+
 #[derive(Debug, Clone)]
 pub struct Audience {
     pub name: String,

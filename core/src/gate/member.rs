@@ -10,6 +10,7 @@ use aes::cipher::{Array, BlockCipherDecrypt, BlockCipherEncrypt};
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
+use crate::consent::Recipient;
 use crate::key::Person;
 
 /// Bytes of keyed check behind the block: a made-up member id passes once in 2^64 tries.
@@ -57,6 +58,11 @@ impl MemberKey {
         let cipher = derive(secret, "member cipher", recipient, id);
         let check = derive(secret, "member check", recipient, id);
         MemberKey { id, cipher: Aes256::new(&Array::from(cipher)), check: keyed(&check) }
+    }
+
+    /// The first key of each of the policy's recipients, in their order.
+    pub fn of_all(recipients: &[Recipient], secret: &[u8]) -> Vec<MemberKey> {
+        recipients.iter().map(|recipient| MemberKey::new(&recipient.key, 1, secret)).collect()
     }
 
     pub fn id(&self) -> u32 {

@@ -17,6 +17,9 @@ use crate::key::{Keys, Person, ResourceKey, Spread};
 use crate::time::Instant;
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 
+/// Orders to stop an audience stand in landing; a rehearsal has none.
+static NONE_STOPPED: BTreeSet<String> = BTreeSet::new();
+
 pub struct Room<'a> {
     definitions: &'a Definitions,
     keys: &'a Keys,
@@ -37,7 +40,6 @@ pub struct Room<'a> {
     /// By audience.
     silent: Vec<bool>,
     hold: bool,
-    stopped: BTreeSet<String>,
     fresh_until: Instant,
     /// The end of freshness that all members have heard of.
     stale_since: Option<Instant>,
@@ -70,7 +72,6 @@ impl<'a> Room<'a> {
             sources,
             proving: Vec::new(),
             hold: false,
-            stopped: BTreeSet::new(),
             fresh_until: Instant::END,
             stale_since: None,
             now: Instant::BEGIN,
@@ -98,7 +99,7 @@ impl<'a> Room<'a> {
             keys: self.keys,
             member_keys: self.member_keys,
             broadcast: &self.broadcast,
-            stopped: &self.stopped,
+            stopped: &NONE_STOPPED,
         };
         let (member, versions) = self.members.entry(person).or_default();
         if let Input::Put(put) = &input {
@@ -212,14 +213,6 @@ impl<'a> Room<'a> {
     pub fn hold(&mut self, hold: bool, now: Instant, out: &mut Vec<Happening>) {
         if std::mem::replace(&mut self.hold, hold) && !hold {
             self.review_those(now, &waits, out);
-        }
-    }
-
-    /// An order stops an audience, or lifts that: all leave it, or come back where it is still true.
-    pub fn stop(&mut self, audience: &str, stopped: bool, now: Instant, out: &mut Vec<Happening>) {
-        let news = if stopped { self.stopped.insert(audience.to_owned()) } else { self.stopped.remove(audience) };
-        if news {
-            self.review_those(now, &|_| true, out);
         }
     }
 

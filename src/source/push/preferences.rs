@@ -47,7 +47,7 @@ pub async fn receive(State(push): State<Arc<Push>>, headers: HeaderMap, body: Bo
     }
     let (mut entries, mut issues) = (Vec::new(), Vec::new());
     for (number, report) in reports.iter().enumerate() {
-        match read(&push, PREFERENCES, report) {
+        match read(&push, report) {
             Ok(read) => entries.extend(read),
             Err((code, why)) => issues.push(Issue::error(code, why).at(Some(format!("[{number}]")))),
         }
@@ -69,7 +69,7 @@ fn reports(bytes: &[u8]) -> Option<Vec<Report>> {
 
 type Wrong = (&'static str, String);
 
-fn read(push: &Push, source: &str, report: &Report) -> Result<Vec<Entry>, Wrong> {
+fn read(push: &Push, report: &Report) -> Result<Vec<Entry>, Wrong> {
     let channel = match report.channel.as_deref() {
         Some("email") => Channel::Email,
         Some("sms") => Channel::Sms,
@@ -86,12 +86,12 @@ fn read(push: &Push, source: &str, report: &Report) -> Result<Vec<Entry>, Wrong>
     match (report.member.as_deref(), report.contact.as_deref()) {
         (Some(member), None) => {
             let person = person(push, report.recipient.as_deref(), member)?;
-            Ok(vec![push.intake.preference(source, person, preference, number)])
+            Ok(vec![push.intake.preference(PREFERENCES, person, preference, number)])
         }
         (None, Some(contact)) => {
             recipients(push, report.recipient.as_deref())?;
             let contact = hash(push, channel, contact)?;
-            Ok(push.intake.contact_preference(source, &ContactPreference { contact, preference }, number))
+            Ok(push.intake.contact_preference(PREFERENCES, &ContactPreference { contact, preference }, number))
         }
         _ => Err(("required", "either `member` or `contact` must say who it is".to_owned())),
     }

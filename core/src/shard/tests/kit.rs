@@ -75,7 +75,7 @@ impl World {
         let catalogue = audience::read(&written, &around, &mut problems);
         let errors: Vec<&Problem> = problems.iter().filter(|problem| problem.is_error()).collect();
         assert!(errors.is_empty(), "{errors:?}");
-        let member_keys = policy.recipients.iter().map(|recipient| MemberKey::new(&recipient.key, 1, b"invented")).collect();
+        let member_keys = MemberKey::of_all(&policy.recipients, b"invented");
         let valuesets = ValueSets::build(&[], &mut problems);
         let keys = Keys::new(b"invented routing");
         World { definitions: Definitions::new(catalogue, policy, valuesets), keys, member_keys, versions: fhir::Versions::LastUpdated }
