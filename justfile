@@ -18,6 +18,10 @@ test *ARGS:
 corpus *ARGS:
     cargo test --workspace --features corpus "$@"
 
+# the log and kill -9 on a real Kafka broker (Java 17 and Maven; FOOTBRIDGE_KAFKA_KILLS=n for more)
+kafka *ARGS:
+    cargo test --features servers --lib --test crash -- kafka "$@"
+
 # the property tests on other cases than CI draws
 properties SEED CASES:
     PROPTEST_RNG_SEED="$1" PROPTEST_CASES="$2" FOOTBRIDGE_SEEDS="$2" cargo test --release -p footbridge-core --lib
@@ -47,9 +51,9 @@ ci:
 torture KILLS SEED='1':
     FOOTBRIDGE_KILLS="$1" FOOTBRIDGE_SEED="$2" cargo test --test crash -- --nocapture
 
-# the running bridge's figures, with a plain file and the bare store beside them
-bench-run:
-    cargo bench --bench run
+# the running bridge's figures, each beside its limit or a peer: events, push, revoke, midnight, members (all of them), million
+bench-run *NAMES:
+    cargo bench --bench run -- "$@"
 
 # the figures, each beside its limit (COPIES=n: another size)
 bench *ARGS:

@@ -11,7 +11,7 @@ use feed::Record;
 use footbridge::cli::rehearsal::Engine;
 use footbridge::config::mappings;
 use footbridge_core::fhir::peek;
-use footbridge_core::shard::{Input, Member, Reading, Versions};
+use footbridge_core::shard::{Input, Piece, Reading, Stored};
 use footbridge_core::time::Instant;
 use std::hint::black_box;
 use std::io::{BufRead, BufReader};
@@ -43,7 +43,7 @@ fn main() {
     let from = Instant::parse("2019-01-01T00:00:00Z").expect("an instant");
 
     let (mut parse, mut peeked, mut decode, mut step) = (vec![], vec![], vec![], vec![]);
-    let mut state = (0, 0, 0, 0);
+    let mut state = Sizes::default();
     for _ in 0..ROUNDS {
         parse.push(timed(|| records.iter().for_each(|record| _ = black_box(json_parse(&record.body)))).0);
         peeked.push(timed(|| records.iter().for_each(|record| drop(black_box(peek(&record.body))))).0);
@@ -53,7 +53,8 @@ fn main() {
         state = measured;
     }
     let n = records.len();
-    let (persons, resources, core, versions) = state;
+    let Sizes { persons, resources, core, evidence, pieces, versions } = state;
+    let member = |bytes: usize| bytes / persons.max(1);
     println!("{n} records, {:.0} MB, {persons} persons, 8 audiences, one thread, best of {ROUNDS} rounds", bytes as f64 / 1e6);
     println!("{:<46}{:>12}{:>12}", "", "measured", "limit");
     println!("{:<46}{:>9.0} ns{:>12}", "sonic-rs: parse whole, a record", least(&parse, n), "");
@@ -64,7 +65,9 @@ fn main() {
     println!("{:<46}{parsed:>9.0} ms{:>12}", "the Bundles' file: unpack and parse", "");
     println!("{:<46}{one:>9.0} ms{:>9.0} ms", "simulate, one thread (limit: three times that)", 3.0 * parsed);
     println!("{:<46}{two:>9.0} ms{one:>9.0} ms", "simulate, two threads (limit: faster than one)");
-    println!("{:<46}{:>10} B{:>10} B", "state: a member's core", core / persons.max(1), 1000);
+    println!("{:<46}{:>10} B{:>10} B", "state: a member without versions", member(core + evidence), 1000);
+    println!("{:<46}{:>10} B{:>12}", "  of it evidence", member(evidence), "");
+    println!("{:<46}{:>10}{:>14}", "  pieces of evidence, a member", member(pieces), "");
     println!("{:<46}{:>10.1} B{:>10} B", "state: versions, a read resource", versions as f64 / resources.max(1) as f64, 16);
 }
 
@@ -96,8 +99,20 @@ fn json_parse(body: &[u8]) -> bool {
     sonic_rs::from_slice::<sonic_rs::Value>(body).is_ok()
 }
 
-/// Persons, resources with a version, bytes of their cores, bytes of their versions.
-fn decode_and_step(engine: &Engine, records: &[Record], from: Instant) -> (usize, usize, usize, usize) {
+/// Of all members together; bytes of pieces as a store gets them.
+#[derive(Default)]
+struct Sizes {
+    persons: usize,
+    /// With a version.
+    resources: usize,
+    core: usize,
+    /// With eight bytes of key for each piece.
+    evidence: usize,
+    pieces: usize,
+    versions: usize,
+}
+
+fn decode_and_step(engine: &Engine, records: &[Record], from: Instant) -> Sizes {
     let mut room = engine.room();
     let mut out = Vec::new();
     room.baseline("files", from, &mut out);
@@ -108,13 +123,19 @@ fn decode_and_step(engine: &Engine, records: &[Record], from: Instant) -> (usize
             }
         }
     }
-    let sizes = room
-        .members()
-        .map(|(_, (member, versions)): (_, &(Member, Versions))| (member.encode().len(), versions.len(), versions.encode().len()));
-    let mut sum = (0, 0, 0, 0);
-    for (core, resources, versions) in sizes {
-        sum = (sum.0 + 1, sum.1 + resources, sum.2 + core, sum.3 + versions);
+    let mut sizes = Sizes::default();
+    for (_, (member, versions)) in room.members() {
+        sizes.persons += 1;
+        sizes.resources += versions.len();
+        Stored::default().renew(&[], member, versions, |piece, bytes| {
+            let bytes = bytes.expect("nothing is stored yet").len();
+            match piece {
+                Piece::Core => sizes.core += bytes,
+                Piece::Evidence(_) => (sizes.evidence, sizes.pieces) = (sizes.evidence + bytes + 8, sizes.pieces + 1),
+                Piece::Versions(_) => sizes.versions += bytes + 1,
+            }
+        });
     }
     black_box(out.len());
-    sum
+    sizes
 }

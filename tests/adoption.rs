@@ -28,6 +28,9 @@ impl Drop for Bridge {
 fn start(folder: &Path) -> Bridge {
     let mut command = Command::new(env!("CARGO_BIN_EXE_footbridge"));
     command.current_dir(folder).args(["run", "--data", "data", "--mappings", "mappings", "--listen", "127.0.0.1:0", "--partitions", "3"]);
+    if folder.join("footbridge.yaml").exists() {
+        command.args(["--config", "footbridge.yaml"]);
+    }
     let (process, address) = started(&mut command).unwrap_or_else(|said| panic!("it ended: {said:?}"));
     Bridge { process, client: Client::new(&address, None), address }
 }
@@ -50,6 +53,22 @@ fn policy(folder: &Path, least: u32) {
     );
     std::fs::create_dir_all(folder.join("mappings")).expect("a folder");
     std::fs::write(folder.join("mappings/policy.yaml"), text).expect("written");
+}
+
+/// One more recipient.
+fn recipient(folder: &Path, name: &str) {
+    let file = folder.join("mappings/policy.yaml");
+    let text = std::fs::read_to_string(&file).expect("a policy");
+    let one = format!(
+        "recipients:\n  {name}: {{ name: N, address: a, references: [], identifiers: [], \
+         agreement: {{ kind: business-associate, until: 2099-12-31 }}, identify: pseudonym, may_know: [] }}\n"
+    );
+    std::fs::write(file, text.replacen("recipients:\n", &one, 1)).expect("written");
+}
+
+fn report(bridge: &Bridge, recipient: &str) -> bool {
+    let report = format!(r#"{{"recipient":"{recipient}","channel":"sms","what":"opt-out","contact":"+1 312 555 0100"}}"#);
+    bridge.client.post("/preferences", "application/json", report.as_bytes()).is_ok()
 }
 
 fn status(bridge: &Bridge) -> Value {
@@ -133,12 +152,15 @@ fn changed_mappings_are_prepared_braked_and_adopted() {
     assert_eq!(lines, expected, "{why}");
     until(&bridge, "the plan is dropped", settled);
     assert_eq!((told(&bridge, "women").len(), told(&bridge, "all").len()), (5, 3));
+    assert!(!report(&bridge, "desk"), "nobody of that name");
     drop(bridge);
 
     // A brake that anything touches: it waits, and meanwhile the old definitions decide.
     policy(folder, 0);
+    recipient(folder, "desk");
     let bridge = start(folder);
     until(&bridge, "the policy is adopted", settled);
+    assert!(report(&bridge, "desk"), "a recipient of the definitions in force, without a restart");
     drop(bridge);
     write(folder, "all", "Patient: gender = 'female'");
     let bridge = start(folder);
@@ -159,6 +181,7 @@ fn changed_mappings_are_prepared_braked_and_adopted() {
 
     // A type that landing does not have from the beginning has to be sent again, or allowed to be absent.
     policy(folder, 1000);
+    recipient(folder, "desk");
     write(folder, "all", "Appointment: status = 'booked'");
     let bridge = start(folder);
     let status = until(&bridge, "it waits for the type", waits);
@@ -186,4 +209,24 @@ fn changed_mappings_are_prepared_braked_and_adopted() {
     stop(&bridge, &["--resume"]);
     until(&bridge, "resumed", |status| settled(status) && status["audiences"][0]["stopped"].as_bool() == Some(false));
     assert_eq!(told(&bridge, "all").iter().filter(|line| *line == "entered resumed").count(), 3);
+}
+
+#[test]
+fn with_all_kept_a_type_that_is_read_anew_is_there_from_the_beginning() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let folder = folder.path();
+    std::fs::write(folder.join("footbridge.yaml"), "landing: { keep: all }\n").expect("written");
+    policy(folder, 1000);
+    write(folder, "all", "Patient: gender = 'nobody'");
+    let bridge = start(folder);
+    patients(&bridge);
+    // Deleted before anybody read the type.
+    let gone = br#"{"resourceType":"Bundle","type":"batch","entry":[{"request":{"method":"DELETE","url":"Appointment/a2"}}]}"#;
+    bridge.client.post("/fhir", "application/fhir+json", gone).expect("taken");
+    until(&bridge, "nobody is in", settled);
+    drop(bridge);
+    write(folder, "all", "Appointment: status = 'booked'");
+    let bridge = start(folder);
+    until(&bridge, "adopted", settled);
+    assert_eq!(told(&bridge, "all"), ["entered qualified"; 2]);
 }

@@ -159,14 +159,17 @@ fn what_is_left_out_has_its_default() {
 #[test]
 fn each_mistake_is_told_with_its_place_and_a_way_out() {
     let table: &[(&str, &str, &[&str])] = &[
-        ("title: A title\n", "", &["a.yaml:1:1  the key `title` is missing"]),
+        ("title: A title\n", "", &["a.yaml:1:1  the key `title` is missing\n  hint: add `title: …` (docs/audiences.md)"]),
         (
             "title: A title",
             "titl: A title",
-            &["a.yaml:2:1  unknown key `titl`\n  hint: did you mean `title`?", "a.yaml:1:1  the key `title` is missing"],
+            &[
+                "a.yaml:2:1  unknown key `titl`\n  hint: did you mean `title`?",
+                "a.yaml:1:1  the key `title` is missing\n  hint: add `title: …` (docs/audiences.md)",
+            ],
         ),
         ("title: A title", "title:", &["a.yaml:2:6  expected a text, found nothing"]),
-        ("title: A title", "title: ' '", &["a.yaml:2:9  an empty text"]),
+        ("title: A title", "title: ' '", &["a.yaml:2:9  an empty text\n  hint: write it in words"]),
         ("title: A title", "title: [A]", &["a.yaml:2:8  expected a text, found a list"]),
         (
             "audience: a",
@@ -208,7 +211,10 @@ fn each_mistake_is_told_with_its_place_and_a_way_out() {
         (
             "",
             "channels: [email, fax, email]",
-            &["a.yaml:10:19  unknown value `fax`\n  hint: write one of email, sms", "a.yaml:10:24  the channel is listed twice"],
+            &[
+                "a.yaml:10:19  unknown value `fax`\n  hint: write one of email, sms",
+                "a.yaml:10:24  the channel is listed twice\n  hint: leave one of them",
+            ],
         ),
         (
             "",
@@ -344,14 +350,17 @@ fn each_mistake_is_told_with_its_place_and_a_way_out() {
             "  Patient: gender = 'female'",
             "  at_least: { of: { any: [] } }",
             &[
-                "a.yaml:9:13  `at_least` needs the key `count`",
+                "a.yaml:9:13  `at_least` needs the key `count`\n  hint: add `count: …` beside the others (docs/audiences.md)",
                 "a.yaml:9:21  `any` cannot be counted\n  hint: give `of` a list of rules, or one `Type: expression` whose resources are counted",
             ],
         ),
         (
             "  Patient: gender = 'female'",
             "  latest: { Encounter: status = 'finished' }",
-            &["a.yaml:9:11  `latest` needs the key `by`", "a.yaml:9:11  `latest` needs the key `where`"],
+            &[
+                "a.yaml:9:11  `latest` needs the key `by`\n  hint: add `by: …` beside the others (docs/audiences.md)",
+                "a.yaml:9:11  `latest` needs the key `where`\n  hint: add `where: …` beside the others (docs/audiences.md)",
+            ],
         ),
         (
             "  Patient: gender = 'female'",

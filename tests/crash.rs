@@ -5,6 +5,9 @@
 
 #![expect(clippy::panic, reason = "a test says in its own words how it fails")]
 
+#[cfg(feature = "servers")]
+mod broker;
+
 use footbridge::cli::rehearsal::Engine;
 use footbridge::config::files::Files;
 use footbridge::config::mappings;
@@ -32,6 +35,9 @@ struct Bridge {
 fn start(folder: &Path) -> Bridge {
     let mut command = Command::new(env!("CARGO_BIN_EXE_footbridge"));
     command.current_dir(folder).args(["run", "--data", "data", "--listen", "127.0.0.1:0", "--partitions", "8"]);
+    if folder.join("footbridge.yaml").exists() {
+        command.args(["--config", "footbridge.yaml"]);
+    }
     let (process, address) = started(&mut command).unwrap_or_else(|said| panic!("it ended: {said:?}"));
     Bridge { process, client: Client::new(&address, None) }
 }
@@ -73,7 +79,63 @@ fn shown(event: &str) -> serde_json::Value {
 #[test]
 fn killed_at_any_moment_nothing_is_lost_and_nothing_comes_twice() {
     let (kills, seed) = (number("FOOTBRIDGE_KILLS").unwrap_or(KILLS), number("FOOTBRIDGE_SEED").unwrap_or(1));
+    survives(&tempfile::tempdir().expect("a folder"), kills, seed, &mut |_| ());
+}
+
+/// A start takes longer there, for the group has to let go of who was killed.
+#[cfg(feature = "servers")]
+#[test]
+fn killed_at_any_moment_on_kafka_nothing_is_lost_and_nothing_comes_twice() {
+    let mut broker = broker::Broker::start();
     let folder = tempfile::tempdir().expect("a folder");
+    let config = format!("kafka: {{ bootstrap: \"{}\", prefix: \"crash.\", replication: 1 }}\n", broker.address());
+    std::fs::write(folder.path().join("footbridge.yaml"), config).expect("a file");
+    let kills = number("FOOTBRIDGE_KAFKA_KILLS").unwrap_or(6);
+    // The broker is killed, too, under load: the bridge waits for it, and goes on by itself.
+    survives(&folder, kills, number("FOOTBRIDGE_SEED").unwrap_or(1), &mut |parts| {
+        if parts == 20 || parts == 40 {
+            broker.kill();
+            std::thread::sleep(Duration::from_secs(2));
+            broker.again();
+        }
+    });
+}
+
+/// Whoever runs the program has to know that to start it again would take the other's place in turn.
+#[cfg(feature = "servers")]
+#[test]
+fn a_second_process_of_the_same_name_takes_over_on_kafka_and_the_first_ends_with_a_code_of_its_own() {
+    let broker = broker::Broker::start();
+    let config = format!("kafka: {{ bootstrap: \"{}\", prefix: \"two.\", replication: 1 }}\n", broker.address());
+    let folders = [tempfile::tempdir().expect("a folder"), tempfile::tempdir().expect("a folder")];
+    folders.iter().for_each(|folder| std::fs::write(folder.path().join("footbridge.yaml"), &config).expect("a file"));
+    let mut first = start(folders[0].path());
+    first.client.post("/sources/push/baseline", "application/json", b"").expect("a baseline");
+    let patient = |id: u32| format!(r#"{{"resourceType": "Patient", "id": "{id}", "birthDate": "1970-01-01"}}"#);
+    first.client.post("/fhir", "application/fhir+ndjson", patient(1).as_bytes()).expect("taken");
+
+    let secrets = |folder: &tempfile::TempDir| folder.path().join("data/secrets");
+    std::fs::create_dir_all(secrets(&folders[1])).expect("a folder");
+    for name in ["routing.key", "members.key"] {
+        std::fs::copy(secrets(&folders[0]).join(name), secrets(&folders[1]).join(name)).expect("a copy");
+    }
+    let mut second = start(folders[1].path());
+    second.client.post("/fhir", "application/fhir+ndjson", patient(2).as_bytes()).expect("taken by the second");
+    let ended = (0..600).find_map(|_| {
+        std::thread::sleep(Duration::from_millis(100));
+        first.process.try_wait().expect("a child")
+    });
+    let ended = ended.unwrap_or_else(|| {
+        first.process.kill().expect("still there");
+        panic!("the first goes on")
+    });
+    assert_eq!(ended.code(), Some(4));
+    second.process.kill().expect("still there");
+    second.process.wait().expect("gone");
+}
+
+/// `between`: what else happens after so many parts were taken.
+fn survives(folder: &tempfile::TempDir, kills: u64, seed: u64, between: &mut dyn FnMut(usize)) {
     let now: Instant = jiff::Timestamp::now().into();
     let arrivals = population::invent(seed, 150, now.minus(Span::days(400)), now.minus(Span::days(1)));
     let mut chance = Chance::new(seed);
@@ -99,6 +161,7 @@ fn killed_at_any_moment_nothing_is_lost_and_nothing_comes_twice() {
         let part = &parts[next.min(parts.len() - 1)];
         if bridge.client.post("/fhir", "application/fhir+ndjson", part.as_bytes()).is_ok() {
             next += 1;
+            between(next);
         }
         if let Some(killer) = killer {
             killer.join().expect("killed");

@@ -136,7 +136,7 @@ fn stories_and_audiences_miss_each_other() {
 fn a_folder_that_is_not_there_is_told() {
     let reading = mappings::read(Path::new("/nowhere/mappings"));
     assert!(reading.mappings.is_none());
-    assert_eq!(told(&reading)[0], "/nowhere/mappings  the folder cannot be read: entity not found");
+    assert!(told(&reading)[0].starts_with("/nowhere/mappings  the folder cannot be read: entity not found\n  hint: name the folder"));
 }
 
 #[test]
@@ -144,7 +144,7 @@ fn a_file_that_never_ends_is_refused() {
     let long = vec![b' '; 1024 * 1024 + 1];
     let reading = read("long", &[("audiences/due.yaml", &long)]);
     assert!(
-        told(&reading).iter().any(|p| p == "audiences/due.yaml  the file has more than the 1048576 bytes that are read"),
+        told(&reading).iter().any(|p| p.starts_with("audiences/due.yaml  the file has more than the 1048576 bytes that are read\n  hint:")),
         "{:?}",
         told(&reading)
     );
@@ -158,4 +158,46 @@ fn the_shipped_mappings_have_no_error() {
     let mappings = reading.mappings.expect("mappings");
     assert_eq!(mappings.catalogue.audiences.len(), 8);
     assert_eq!(mappings.stories.len(), 8, "every audience has stories");
+}
+
+#[test]
+fn what_is_wrong_with_the_policy_hides_nothing_of_the_audiences() {
+    let audience = AUDIENCE.replace("title: Due", "titel: Due").replace("Procedure: status", "Procedure: stauts");
+    for policy in [POLICY.replace("zone: America/Chicago", "zone: Amerika/Chicago"), "organisation: [".to_owned(), "none".to_owned()] {
+        let story = STORY.replace("ann entered", "bea entered");
+        let files: [(&str, &[u8]); 3] = [
+            ("policy.yaml", policy.as_bytes()),
+            ("audiences/due.yaml", audience.as_bytes()),
+            ("audiences/due.test.yaml", story.as_bytes()),
+        ];
+        let reading = read("hides", &files);
+        assert!(reading.mappings.is_none());
+        let told = told(&reading);
+        for expected in
+            ["policy.yaml", "audiences/due.yaml:2:1  unknown key `titel`", "audiences/due.yaml:9:14  `stauts`", "audiences/due.test.yaml:"]
+        {
+            assert!(told.iter().any(|problem| problem.starts_with(expected)), "{expected}: {told:?}");
+        }
+        assert!(!told.iter().any(|problem| problem.contains("no recipient")), "{told:?}");
+        assert!(reading.problems.iter().all(|problem| problem.hint.is_some()), "{told:?}");
+    }
+    // A recipient that a readable policy does not name is a problem all the same.
+    let policy = POLICY.replace("zone: America/Chicago", "zone: Amerika/Chicago").replace("  crm:", "  cmr:");
+    let reading = read("names", &[("policy.yaml", policy.as_bytes())]);
+    assert!(told(&reading).iter().any(|problem| problem.contains("the policy has no recipient `crm`")), "{:?}", told(&reading));
+}
+
+#[test]
+fn a_folder_that_is_not_there_is_a_command_that_failed() {
+    for command in
+        [&["check"][..], &["test"], &["simulate", "--from", "2026-01-01T00:00:00Z", "--until", "2026-02-01T00:00:00Z", "/dev/null"]]
+    {
+        let ran = std::process::Command::new(env!("CARGO_BIN_EXE_footbridge"))
+            .args(command)
+            .args(["--mappings", "/no/such/folder"])
+            .output()
+            .expect("the program starts");
+        assert_eq!(ran.status.code(), Some(3), "{command:?}");
+        assert!(String::from_utf8_lossy(&ran.stderr).contains("there is no mappings folder /no/such/folder"), "{command:?}");
+    }
 }

@@ -150,12 +150,12 @@ fn each_mistake_is_told_with_its_place_and_a_way_out() {
         ("story: s\n".into(), vec!["a.test.yaml:1:1  expected a list of stories, each beginning with `- story:`, found a map".into()]),
         ("[]".into(), vec!["a.test.yaml:1:1  warning: no story is told here".into()]),
         ("- story: s\n  people: {}\n  then: []\n".into(), vec![
-            "a.test.yaml:2:11  a story needs at least one person".into(),
+            "a.test.yaml:2:11  a story needs at least one person\n  hint: write people: { ann: { gender: female } }".into(),
             "a.test.yaml:1:3  nothing gives this story a time\n  hint: add a line under `given` or `then`, or `until`".into(),
         ]),
         ("- story: s\n  peeple: { ann: {} }\n  then: []\n  until: 2026-01-01T00:00Z\n".into(), vec![
             "a.test.yaml:2:3  unknown key `peeple`\n  hint: did you mean `people`?".into(),
-            "a.test.yaml:1:3  the story needs the key `people`".into(),
+            "a.test.yaml:1:3  the story needs the key `people`\n  hint: add `people: …` (docs/stories.md)".into(),
         ]),
         (given("2026-06-01 ann denies TREAT"), vec!["a.test.yaml:4:7  `2026-06-01` is not an instant\n  hint: write it with its zone, as 2026-06-01T10:00Z or 2026-06-01T05:00-05:00".into()]),
         (given("2026-06-01T10:00Z"), vec!["a.test.yaml:4:7  a line begins with an instant and a name\n  hint: write it as `2026-06-01T10:00Z ann denies TREAT`".into()]),
@@ -166,7 +166,7 @@ fn each_mistake_is_told_with_its_place_and_a_way_out() {
         (given("2026-06-01T10:00Z ann opts out fax"), vec![format!("a.test.yaml:4:7  `opts out fax` is not understood\n  hint: {verbs}")]),
         (given("2026-06-01T10:00Z ann consents HMARKT until tomorrow"), vec!["a.test.yaml:4:7  `tomorrow` is not a day\n  hint: write it as 2026-12-31; the whole of it counts".into()]),
         (given("2026-06-01T10:00Z ann revokes"), vec!["a.test.yaml:4:7  ann has no Consent to revoke\n  hint: add an earlier line `consents` or `denies`".into()]),
-        (given("2026-06-01T10:00Z ann: { status: completed }"), vec!["a.test.yaml:4:30  the resource has no `resourceType`".into()]),
+        (given("2026-06-01T10:00Z ann: { status: completed }"), vec!["a.test.yaml:4:30  the resource has no `resourceType`\n  hint: add `resourceType: Procedure`, or another of FHIR".into()]),
         (given("2026-06-01T10:00Z ann: { resourceType: Procedure, code: mammografy }"), vec!["a.test.yaml:4:63  no value set `mammografy` gives a code\n  hint: did you mean `mammography`?".into()]),
         (given("2026-06-01T10:00Z ann: { resourceType: Procedure, status: }"), vec!["a.test.yaml:4:63  nothing stands here\n  hint: write a value, or leave the key out".into()]),
         (given("2026-06-01T10:00Z ann: { resourceType: Patient, id: bob }"), vec!["a.test.yaml:4:30  this Patient is not ann\n  hint: leave the id out, or put the line under that person's name".into()]),

@@ -69,10 +69,15 @@ impl Document {
         self.as_map()?.iter().find(|(name, _)| name.name == key).map(|(_, value)| value)
     }
 
+    /// Says itself what to write.
+    fn unlike(&self, expected: &str) -> Problem {
+        self.error(format!("expected {expected}, found {}", self.describe()))
+    }
+
     /// A map's entries; anything else is a problem that names what was expected.
     pub fn map(&self, expected: &str, problems: &mut Vec<Problem>) -> &[(Key, Document)] {
         self.as_map().unwrap_or_else(|| {
-            problems.push(self.error(format!("expected {expected}, found {}", self.describe())));
+            problems.push(self.unlike(expected));
             &[]
         })
     }
@@ -80,7 +85,7 @@ impl Document {
     /// A list's items; anything else is a problem.
     pub fn list(&self, expected: &str, problems: &mut Vec<Problem>) -> &[Document] {
         self.as_list().unwrap_or_else(|| {
-            problems.push(self.error(format!("expected {expected}, found {}", self.describe())));
+            problems.push(self.unlike(expected));
             &[]
         })
     }
@@ -89,7 +94,7 @@ impl Document {
     pub fn text(&self, expected: &str, problems: &mut Vec<Problem>) -> Option<&str> {
         let text = self.as_text();
         if text.is_none() {
-            problems.push(self.error(format!("expected {expected}, found {}", self.describe())));
+            problems.push(self.unlike(expected));
         }
         text
     }

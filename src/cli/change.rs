@@ -1,4 +1,4 @@
-//! Commands that change what a running bridge tells: `plan`, `proceed`, `stop`.
+//! Commands that change what a running bridge tells: `plan`, `proceed`, `stop`, `erase`.
 //!
 //! In: the bridge's address, a mappings folder. Out: what would move, in counts that policy lets be told.
 //! Never here: who would move.
@@ -25,7 +25,7 @@ pub struct Plan {
 }
 
 pub fn plan(args: &Plan) -> anyhow::Result<Exit> {
-    let Some(mappings) = load(&args.mappings) else { return Ok(Exit::Problems) };
+    let Some(mappings) = load(&args.mappings)? else { return Ok(Exit::Problems) };
     let client = args.bridge.client()?;
     let asked = client.post("/definitions/plan", "application/json", &sonic_rs::to_vec(&mappings.texts)?)?;
     let generation = number(&asked.value()?, "generation");
@@ -91,6 +91,34 @@ pub struct Proceed {
 pub fn proceed(args: &Proceed) -> anyhow::Result<Exit> {
     args.bridge.client()?.post("/definitions/proceed", "application/json", b"")?;
     eprintln!("what was prepared is being adopted; `footbridge status` says when it is done");
+    Ok(Exit::Ok)
+}
+
+#[derive(Args, Debug)]
+pub struct Erase {
+    /// The patient's id in its source, as Patient/123
+    patient: String,
+    /// A source in whose namespace the patient is
+    #[arg(long, value_name = "SOURCE", default_value = crate::pipeline::PUSH)]
+    source: String,
+    /// It cannot be taken back: say so
+    #[arg(long)]
+    yes: bool,
+    #[command(flatten)]
+    bridge: Bridge,
+}
+
+pub fn erase(args: &Erase) -> anyhow::Result<Exit> {
+    if !args.yes {
+        eprintln!(
+            "this erases the patient, and whoever was merged into this record: exits everywhere, and everything that is kept goes but for \
+             the accounting of disclosures. It cannot be taken back; say --yes"
+        );
+        return Ok(Exit::Usage);
+    }
+    let asked = sonic_rs::json!({ "source": args.source.as_str(), "patient": args.patient.as_str() });
+    args.bridge.client()?.post("/erase", "application/json", sonic_rs::to_string(&asked)?.as_bytes())?;
+    eprintln!("the erasure is durable: exits and tombstones follow at once. Erase the patient at its source, too, or it comes again");
     Ok(Exit::Ok)
 }
 

@@ -18,6 +18,7 @@ pub struct Check {
 }
 
 pub fn run(args: &Check) -> anyhow::Result<Exit> {
+    super::folder(&args.mappings)?;
     let Reading { mappings, problems, sources } = mappings::read(&args.mappings);
     let mut out = std::io::stdout().lock();
     if args.json {

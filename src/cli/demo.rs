@@ -34,6 +34,9 @@ pub struct Demo {
     /// Writes what was fed in, and the mappings, into this empty or new folder
     #[arg(long, value_name = "DIR")]
     keep: Option<PathBuf>,
+    /// Runs the bridge on these Kafka brokers instead of its own log; it makes topics under a prefix of its own
+    #[arg(long, value_name = "HOST:PORT")]
+    kafka: Option<String>,
 }
 
 const FILE: &str = "population.ndjson";
@@ -52,6 +55,7 @@ struct Telling {
     scenes: [Scene; 4],
     seconds: f64,
     seed: u64,
+    kafka: Option<String>,
     people: usize,
 }
 
@@ -91,6 +95,7 @@ pub fn run(args: &Demo) -> anyhow::Result<Exit> {
         scenes,
         seconds,
         seed: args.seed,
+        kafka: args.kafka.clone(),
         people: args.people as usize,
     };
     let story = if args.json { telling.summary()? } else { telling.story()? };
@@ -160,7 +165,7 @@ impl Telling {
         for scene in &self.scenes {
             self.scene(&mut out, scene)?;
         }
-        super::demo_live::tell(self.seed, self.people, &mut out)?;
+        super::demo_live::tell(self.seed, self.people, self.kafka.as_deref(), &mut out)?;
         writeln!(out, "To look further")?;
         writeln!(out, "  footbridge demo --keep DIR            writes what was fed in, and the mappings")?;
         writeln!(out, "  footbridge simulate --mappings DIR/mappings --arrival last-updated --reveal \\")?;

@@ -23,6 +23,8 @@ const ROUTING: &[u8; 32] = b"the demo's routing secret, known";
 const MEMBERS: &[u8; 32] = b"the demo's members secret, known";
 const PART: usize = 200;
 const AUDIENCE: &str = "annual-wellness-visit-due";
+/// Only there with Kafka.
+const CONFIG: &str = "footbridge.yaml";
 /// Longer than anything here takes on a slow machine.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -46,6 +48,9 @@ fn start(folder: &Path) -> anyhow::Result<(Child, Client)> {
     let program = std::env::current_exe().context("this program's own file")?;
     let mut command = Command::new(program);
     command.current_dir(folder).args(["run", "--data", "data", "--listen", "127.0.0.1:0", "--partitions", "8"]);
+    if folder.join(CONFIG).exists() {
+        command.args(["--config", CONFIG]);
+    }
     match started(&mut command) {
         Ok((process, address)) => Ok((process, Client::new(&address, None))),
         Err(said) => bail!("the bridge did not start: {}", said.join("; ")),
@@ -53,12 +58,18 @@ fn start(folder: &Path) -> anyhow::Result<(Child, Client)> {
 }
 
 impl Live {
-    fn begin() -> anyhow::Result<Live> {
+    /// `kafka`: brokers to keep everything on, under a prefix of this run's own.
+    fn begin(kafka: Option<&str>) -> anyhow::Result<Live> {
         let folder = std::env::temp_dir().join(format!("footbridge-demo-live-{}", std::process::id()));
         let secrets = folder.join("data/secrets");
         std::fs::create_dir_all(&secrets).with_context(|| secrets.display().to_string())?;
         std::fs::write(secrets.join("routing.key"), ROUTING)?;
         std::fs::write(secrets.join("members.key"), MEMBERS)?;
+        if let Some(brokers) = kafka {
+            let prefix = format!("footbridge-demo-{}", std::process::id());
+            let config = format!("kafka: {{ bootstrap: \"{brokers}\", prefix: \"{prefix}.\", group: \"{prefix}\", replication: 1 }}\n");
+            std::fs::write(folder.join(CONFIG), config)?;
+        }
         let (process, client) = start(&folder)?;
         Ok(Live { folder, process, client })
     }
@@ -108,10 +119,10 @@ impl Live {
     }
 }
 
-pub fn tell(seed: u64, people: usize, out: &mut String) -> anyhow::Result<()> {
+pub fn tell(seed: u64, people: usize, kafka: Option<&str>, out: &mut String) -> anyhow::Result<()> {
     let now: Instant = jiff::Timestamp::now().into();
     let arrivals = population::invent(seed, people, now.minus(Span::days(400)), now.minus(Span::days(1)));
-    let mut live = Live::begin()?;
+    let mut live = Live::begin(kafka)?;
     writeln!(out, "Now a bridge runs, and the same hospital sends over HTTP")?;
     let begun = Stopwatch::now();
     for part in arrivals.chunks(PART) {

@@ -219,10 +219,8 @@ fn decode(engine: &Engine, feed: &Feed, record: &Record, group: u64, part: &mut 
     };
     let is_bundle = match peek::kind(record.bytes) {
         Ok(kind) => kind == "Bundle",
-        Err(reason) => {
-            part.refusals.push(refuse(None, reason));
-            return;
-        }
+        // Of a broken Consent the reader may still find out whose it is.
+        Err(_) => false,
     };
     if !is_bundle {
         part.counts.resources += 1;

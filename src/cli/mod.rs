@@ -51,6 +51,8 @@ enum Command {
     Proceed(change::Proceed),
     /// Stop an audience: everybody leaves it, nobody enters, until it is resumed
     Stop(change::Stop),
+    /// Erase a person: exits everywhere, and everything that is kept goes but for the accounting of disclosures
+    Erase(change::Erase),
     /// Show every problem in the mappings, with its place and a way out
     Check(check::Check),
     /// Run the stories that stand beside the audiences
@@ -68,6 +70,8 @@ pub enum Exit {
     Usage = 2,
     /// The command itself could not do its work.
     Failed = 3,
+    /// Another process of the same name works on; to start this one again would take its place in turn.
+    Replaced = 4,
 }
 
 /// Runs the program's command line.
@@ -91,6 +95,7 @@ pub fn main() -> Exit {
         Command::Plan(args) => change::plan(&args),
         Command::Proceed(args) => change::proceed(&args),
         Command::Stop(args) => change::stop(&args),
+        Command::Erase(args) => change::erase(&args),
         Command::Check(args) => check::run(&args),
         Command::Test(args) => test::run(&args),
         Command::Simulate(args) => simulate::run(&args),
@@ -111,8 +116,18 @@ fn is_broken_pipe(error: &anyhow::Error) -> bool {
 }
 
 /// Loads mappings; where they are wrong, prints all problems and gives `None`. Warnings are for `check`.
-fn load(folder: &Path) -> Option<Mappings> {
-    load_files(&Files::Folder(folder))
+///
+/// # Errors
+/// Where there is no such folder.
+fn load(folder: &Path) -> anyhow::Result<Option<Mappings>> {
+    self::folder(folder)?;
+    Ok(load_files(&Files::Folder(folder)))
+}
+
+/// A folder that is not there is no mistake in the mappings: nothing was looked at.
+fn folder(folder: &Path) -> anyhow::Result<()> {
+    anyhow::ensure!(folder.is_dir(), "there is no mappings folder {}: name it with --mappings", folder.display());
+    Ok(())
 }
 
 fn load_files(files: &Files<'_>) -> Option<Mappings> {

@@ -5,24 +5,26 @@
 
 use super::output::Progress;
 use super::{Exit, load, load_files};
-use crate::config::bridge::{self, Baseline, Config};
+use crate::config::bridge::{self, Baseline, Config, KafkaConfig};
 use crate::config::data::DataFolder;
 use crate::config::files::Files;
 use crate::config::render;
 use crate::console;
 use crate::demo::shipped;
-use crate::log::Clock;
+use crate::log::{Clock, Trouble};
 use crate::observe;
-use crate::pipeline::{Feed, Feeding, Instance, Options, Settings};
+use crate::pipeline::{Feed, Feeding, Halt, Instance, Options, Settings};
 use crate::source::gather::{Cut, Gathered, Noted, gather};
 use crate::source::push::{self, Push, PushSettings, Token};
 use crate::source::{Blocks, Limits};
 use anyhow::{Context, bail};
 use clap::Args;
+use footbridge_core::time::{Instant, Span};
 use std::io::IsTerminal;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 /// A flag takes the place of what the configuration file says.
@@ -52,10 +54,22 @@ pub struct Run {
     /// NDJSON or Bundles to begin with: the first source's first complete pass. Its baseline is marked after the last
     #[arg(long, value_name = "FILE", num_args = 1..)]
     load: Vec<PathBuf>,
+    /// A file with the seconds by which its clock goes beside the machine's: for rehearsals, which can set no machine's clock
+    #[arg(long, value_name = "FILE", hide = true)]
+    clock_beside: Option<PathBuf>,
 }
 
-pub fn clock() -> Clock {
-    Arc::new(|| jiff::Timestamp::now().into())
+/// The machine's clock, or one beside it by as many seconds as stand in a file just now.
+fn clock(beside: Option<PathBuf>) -> Clock {
+    let Some(file) = beside else { return Arc::new(|| jiff::Timestamp::now().into()) };
+    let seconds = AtomicI64::new(0);
+    Arc::new(move || {
+        // While the file is being written, what it said before holds.
+        if let Some(read) = std::fs::read_to_string(&file).ok().and_then(|text| text.trim().parse().ok()) {
+            seconds.store(read, Ordering::Relaxed);
+        }
+        Instant::from(jiff::Timestamp::now()).plus(Span::seconds(seconds.load(Ordering::Relaxed)))
+    })
 }
 
 /// `None`: its problems are printed.
@@ -89,15 +103,15 @@ pub fn run(args: &Run) -> anyhow::Result<Exit> {
     }
     let token = config.token_file.as_deref().map(Token::read).transpose()?;
     let tls = match &config.tls {
-        bridge::Tls::Files { certificate, key } => Some(push::Tls::read(certificate, key)?),
+        bridge::Tls::Files { certificate, key } => Some(Arc::new(push::Tls::read(certificate, key)?)),
         bridge::Tls::Unsaid | bridge::Tls::None => None,
     };
     let scheme = if tls.is_some() { "https://" } else { "" };
     let behind_proxy = config.tls == bridge::Tls::None;
     let beside = args.config.as_deref().and_then(Path::parent).unwrap_or(Path::new("")).join("mappings");
     let (mappings, which) = match &config.mappings {
-        Some(folder) => (load(folder), folder.display().to_string()),
-        None if beside.is_dir() => (load(&beside), beside.display().to_string()),
+        Some(folder) => (load(folder)?, folder.display().to_string()),
+        None if beside.is_dir() => (load(&beside)?, beside.display().to_string()),
         None => (load_files(&Files::Texts(shipped::MAPPINGS)), "the shipped examples".to_owned()),
     };
     let Some(mappings) = mappings else { return Ok(Exit::Problems) };
@@ -109,23 +123,32 @@ pub fn run(args: &Run) -> anyhow::Result<Exit> {
         feeds: feeds.collect(),
         partitions: config.log.partitions,
         workers: config.workers,
-        settings: Settings {
-            hold_after: mappings.policy.hold_after,
-            members_max: config.members_max,
-            clock_skew_max: config.clock_skew_max,
-            ..Settings::default()
-        },
+        settings: Settings { members_max: config.members_max, clock_skew_max: config.clock_skew_max, ..Settings::default() },
+        keep: config.keep,
         log: config.log.clone(),
+        kafka: config.kafka.clone().map(KafkaConfig::read).transpose()?,
     };
-    let instance = Arc::new(Instance::start(&folder, mappings, options, clock())?);
+    let instance = Arc::new(Instance::start(&folder, mappings, options, clock(args.clock_beside.clone()))?);
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().context("the runtime")?;
     let listener = runtime.block_on(tokio::net::TcpListener::bind(config.address)).with_context(|| config.address.to_string())?;
     let address = listener.local_addr()?;
-    eprintln!("footbridge listens on {scheme}{address}, keeps its data in {}, and decides by {which}", config.data.display());
+    let data = config.data.display();
+    match &config.kafka {
+        None => eprintln!("footbridge listens on {scheme}{address}, keeps its data in {data}, and decides by {which}"),
+        Some(kafka) => {
+            let brokers = &kafka.settings.bootstrap;
+            eprintln!(
+                "footbridge listens on {scheme}{address}, keeps its data in Kafka at {brokers}, secrets in {data}, and decides by {which}"
+            );
+        }
+    }
     if args.load.is_empty() {
         for source in instance.unmarked()? {
             eprintln!("nothing enters an audience before the baseline of source `{source}` is marked: footbridge baseline {source}");
         }
+    }
+    if let Some(file) = &args.clock_beside {
+        eprintln!("its clock goes beside the machine's by what {} says", file.display());
     }
     instance.assumed().iter().for_each(|assumed| eprintln!("assumed: {assumed}"));
     observe::begin(config.form, config.level);
@@ -148,20 +171,24 @@ pub fn run(args: &Run) -> anyhow::Result<Exit> {
     }
     runtime.shutdown_timeout(Duration::from_secs(1));
     let Some(instance) = Arc::into_inner(instance) else { bail!("a request is still being answered; what was acknowledged is durable") };
-    instance.stop().map_err(|halt| anyhow::anyhow!("{halt}"))?;
+    match instance.stop() {
+        Err(Halt::Log(error)) if error.trouble == Trouble::Lost => {
+            eprintln!("footbridge: {error}");
+            return Ok(Exit::Replaced);
+        }
+        done => done.map_err(|halt| anyhow::anyhow!("{halt}"))?,
+    }
     ended?;
     eprintln!("footbridge has stopped; everything it took is on disk");
     Ok(if loaded { Exit::Ok } else { Exit::Problems })
 }
 
 fn pushed(instance: &Arc<Instance>, settings: &Arc<PushSettings>) -> axum::Router {
-    let content = instance.bridge.library.in_force();
-    let names = content.definitions.policy.recipients.iter().map(|recipient| recipient.key.clone());
-    let marking = Arc::clone(instance);
+    let (marking, library) = (Arc::clone(instance), Arc::clone(&instance.bridge.library));
     push::routes(Arc::new(Push {
         intake: Arc::clone(&instance.intake),
         landing: Arc::new(instance.log.clone()),
-        recipients: names.zip(content.member_keys.iter().cloned()).collect(),
+        recipients: Box::new(move || library.recipients()),
         marked: Box::new(move |source| marking.baseline_landed(source)),
         settings: Arc::clone(settings),
     }))

@@ -49,7 +49,7 @@ pub fn run(args: &Simulate) -> anyhow::Result<Exit> {
         eprintln!("--until {} is not after --from {}", args.until, args.from);
         return Ok(Exit::Usage);
     }
-    let Some(mappings) = load(&args.mappings) else { return Ok(Exit::Problems) };
+    let Some(mappings) = load(&args.mappings)? else { return Ok(Exit::Problems) };
     if args.ignore_approvals {
         eprintln!("approvals are off: no key ring is configured, so --ignore-approvals changes nothing");
     }

@@ -41,7 +41,7 @@ struct Outcome<'a> {
 }
 
 pub fn run(args: &Test) -> anyhow::Result<Exit> {
-    let Some(mut mappings) = load(&args.mappings) else { return Ok(Exit::Problems) };
+    let Some(mut mappings) = load(&args.mappings)? else { return Ok(Exit::Problems) };
     let stories = std::mem::take(&mut mappings.stories);
     let unknown: Vec<&String> = args.audiences.iter().filter(|name| !stories.iter().any(|file| file.audience == **name)).collect();
     if !unknown.is_empty() {

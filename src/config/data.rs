@@ -22,7 +22,7 @@ impl DataFolder {
     /// Opens the folder, or makes it there.
     pub fn open(path: &Path) -> anyhow::Result<DataFolder> {
         let secrets = path.join("secrets");
-        let fresh = !path.join("log").exists();
+        let fresh = !path.join("log").exists() && !path.join("kafka-state").exists();
         fs::create_dir_all(&secrets).with_context(|| format!("{}: cannot be made", secrets.display()))?;
         // Landing holds what the EHR sent.
         close_to_others(path)?;
@@ -34,6 +34,11 @@ impl DataFolder {
 
     pub fn log(&self) -> PathBuf {
         self.path.join("log")
+    }
+
+    /// Where a copy of the state lies that Kafka has.
+    pub fn copy(&self) -> PathBuf {
+        self.path.join("kafka-state")
     }
 
     pub fn path(&self) -> &Path {
@@ -84,8 +89,13 @@ fn options() -> fs::OpenOptions {
 #[cfg(unix)]
 fn close_to_others(folder: &Path) -> anyhow::Result<()> {
     use std::os::unix::fs::PermissionsExt;
-    fs::set_permissions(folder, fs::Permissions::from_mode(0o700))
-        .with_context(|| format!("{}: cannot be closed to others", folder.display()))
+    let at = folder.display();
+    fs::set_permissions(folder, fs::Permissions::from_mode(0o700)).map_err(|error| match error.kind() {
+        std::io::ErrorKind::ReadOnlyFilesystem => {
+            anyhow::anyhow!("{at}: the file system is read-only; mount it writable, or name another folder")
+        }
+        _ => anyhow::Error::new(error).context(format!("{at}: cannot be closed to others")),
+    })
 }
 
 #[cfg(not(unix))]

@@ -74,12 +74,19 @@ struct Read {
 
 impl Reader<'_> {
     fn whole(&mut self) -> Option<Mappings> {
-        let (policy_text, policy) = self.policy();
+        let (policy_text, policy, named) = self.policy();
         let (valuesets, sets) = self.valuesets();
         let (audiences, stories) = self.audiences();
-        let policy = policy?;
         let names: Vec<&str> = sets.iter().map(|(name, _)| name.as_str()).collect();
-        let catalogue = self.catalogue(&policy, &policy_text, &sets, &audiences);
+        // A policy that is wrong hides no problem of an audience; nothing that is read beside it is used.
+        let whole = policy.is_some();
+        let policy = policy.unwrap_or_default();
+        let recipients: Vec<&str> = match whole {
+            true => policy.recipients.iter().map(|recipient| recipient.key.as_str()).collect(),
+            false if named.is_empty() => audiences.iter().filter_map(|read| read.document.get("recipient")?.as_text()).collect(),
+            false => named.iter().map(String::as_str).collect(),
+        };
+        let catalogue = self.catalogue(&policy, &recipients, &policy_text, &sets, &audiences);
         let first_code = |name: &str| {
             let (system, code, _) = valuesets.first(valuesets.index(name)?)?;
             Some((system.map(str::to_owned), code.to_owned()))
@@ -91,10 +98,11 @@ impl Reader<'_> {
         let mut texts: Vec<(String, String)> = self.sources.iter().map(|(file, text)| (file.clone(), text.clone())).collect();
         texts.retain(|(file, _)| !file.ends_with(".test.yaml"));
         texts.sort();
-        Some(Mappings { policy, valuesets, catalogue, stories, digest, texts })
+        whole.then_some(Mappings { policy, valuesets, catalogue, stories, digest, texts })
     }
 
-    fn policy(&mut self) -> (String, Option<Policy>) {
+    /// Its text, what it says if that is right, and the recipients that it names, right or not.
+    fn policy(&mut self) -> (String, Option<Policy>, Vec<String>) {
         for (name, is_folder) in self.entries("") {
             match (name.as_str(), is_folder) {
                 ("audiences" | "valuesets", true) | ("policy.yaml", false) => {}
@@ -108,11 +116,12 @@ impl Reader<'_> {
         if !self.files.has("policy.yaml") {
             let missing = Problem::error(Place::new("policy.yaml", 0, 0), "the file is missing");
             self.problems.push(missing.hint("add it with `organisation` and `recipients` (docs/policy.md)"));
-            return (String::new(), None);
+            return (String::new(), None, Vec::new());
         }
-        let Some(read) = self.yaml("policy.yaml", "policy") else { return (String::new(), None) };
+        let Some(read) = self.yaml("policy.yaml", "policy") else { return (String::new(), None, Vec::new()) };
         let policy = read_policy(&read.document, &mut self.problems);
-        (read.text, policy)
+        let named = read.document.get("recipients").and_then(Document::as_map).unwrap_or_default();
+        (read.text, policy, named.iter().map(|(key, _)| key.name.clone()).collect())
     }
 
     /// The sets, and their names and texts by number.
@@ -155,8 +164,14 @@ impl Reader<'_> {
         (audiences, stories)
     }
 
-    fn catalogue(&mut self, policy: &Policy, policy_text: &str, sets: &[(String, String)], audiences: &[Read]) -> Catalogue {
-        let recipients: Vec<&str> = policy.recipients.iter().map(|recipient| recipient.key.as_str()).collect();
+    fn catalogue(
+        &mut self,
+        policy: &Policy,
+        recipients: &[&str],
+        policy_text: &str,
+        sets: &[(String, String)],
+        audiences: &[Read],
+    ) -> Catalogue {
         let valuesets: Vec<(&str, &str)> = sets.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect();
         let is_sensitive = |name: &str| policy.sensitive.valuesets.iter().any(|pattern| fits(pattern, name));
         let sensitive: Vec<u16> = (0u16..).zip(sets).filter(|(_, (name, _))| is_sensitive(name)).map(|(number, _)| number).collect();
@@ -164,7 +179,7 @@ impl Reader<'_> {
             audiences.iter().map(|read| Written { stem: &read.stem, text: &read.text, document: &read.document }).collect();
         let around = Around {
             zone: &policy.organisation.zone,
-            recipients: &recipients,
+            recipients,
             times: if policy.times.spread.0 == 0 { Times::Exact } else { Times::Spread(policy.times.spread) },
             policy: policy_text,
             valuesets: &valuesets,
@@ -210,7 +225,8 @@ impl Reader<'_> {
                 Some(text)
             }
             Err(what) => {
-                self.problems.push(Problem::error(Place::new(file, 0, 0), what));
+                let hint = "mappings are texts in UTF-8 that the program may read; mend the file or take it out";
+                self.problems.push(Problem::error(Place::new(file, 0, 0), what).hint(hint));
                 None
             }
         }
@@ -220,7 +236,8 @@ impl Reader<'_> {
     fn entries(&mut self, under: &str) -> Vec<(String, bool)> {
         let (names, failures) = self.files.entries(under);
         let place = if under.is_empty() { self.files.name() } else { under.to_owned() };
-        self.problems.extend(failures.into_iter().map(|what| Problem::error(Place::new(place.as_str(), 0, 0), what)));
+        let hint = "name the folder that holds policy.yaml, audiences/ and valuesets/, and let the program read it";
+        self.problems.extend(failures.into_iter().map(|what| Problem::error(Place::new(place.as_str(), 0, 0), what).hint(hint)));
         names
     }
 

@@ -1,12 +1,13 @@
 //! Routes for commands and probes beside `/fhir`.
 //!
-//! `GET /status`; `POST /definitions/proceed`; `POST /definitions/plan`, then `GET` with its generation; `GET /audiences/{name}/events?from=OFFSET&max=N&wait=SECONDS` and `GET /quarantine?from=…&max=…`: one JSON object
+//! `GET /status`; `POST /erase`; `POST /definitions/proceed`; `POST /definitions/plan`, then `GET` with its generation; `GET /audiences/{name}/events?from=OFFSET&max=N&wait=SECONDS` and `GET /quarantine?from=…&max=…`: one JSON object
 //! a line, the offset to go on from in the header `footbridge-next`. Never here: a record's own bytes without being asked for one.
 
 use crate::log::{LogError, OutTopic, Outputs, Stored};
-use crate::observe::RecordRetried;
+use crate::observe::{PersonErased, RecordRetried};
 use crate::pipeline::{AudienceMoves, Instance, Report, read_texts};
 use crate::source::intake::Received;
+use crate::source::landing;
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::{DefaultBodyLimit, Path, Query, State};
@@ -28,6 +29,7 @@ pub fn routes(instance: Arc<Instance>) -> Router {
         .route("/quarantine/item", get(item))
         .route("/quarantine/retry", post(retry))
         .route("/readyz", get(ready))
+        .route("/erase", post(erase))
         .route("/definitions/proceed", post(proceed))
         .route("/definitions/plan", get(planned).post(plan).layer(DefaultBodyLimit::max(MAPPINGS_BYTES_MAX)))
         .with_state(instance)
@@ -172,6 +174,37 @@ async fn order(instance: Arc<Instance>, name: String, stopped: bool) -> Response
             return Ok((StatusCode::NOT_FOUND, format!("no audience is named `{name}`\n")).into_response());
         }
         instance.stop_audience(&name, stopped)?;
+        Ok(StatusCode::NO_CONTENT.into_response())
+    })
+    .await
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Erase {
+    /// A source in whose namespace the patient is.
+    source: String,
+    /// The id, with or without `Patient/` before it.
+    patient: String,
+}
+
+/// Erases a person: durable in landing when it is answered. The id stands in the body, where no address shows it.
+async fn erase(State(instance): State<Arc<Instance>>, body: Bytes) -> Response {
+    blocking(move || {
+        let Ok(Erase { source, patient }) = sonic_rs::from_slice(&body) else {
+            return Ok((StatusCode::BAD_REQUEST, "the body must be {\"source\": NAME, \"patient\": ID}\n").into_response());
+        };
+        let Some(known) = instance.intake.source(&source) else {
+            let names: Vec<&str> = instance.intake.sources.iter().map(|source| source.name.as_str()).collect();
+            return Ok((StatusCode::NOT_FOUND, format!("no source has this name; there is {}\n", names.join(", "))).into_response());
+        };
+        let id = patient.strip_prefix("Patient/").unwrap_or(&patient);
+        if !footbridge_core::fhir::reference::is_id(id) {
+            return Ok((StatusCode::BAD_REQUEST, "this is no id of a Patient\n").into_response());
+        }
+        let person = instance.intake.keys.person(&known.namespace, id);
+        instance.append(vec![landing::erase(instance.intake.partitions, person, &source)])?;
+        PersonErased { source: &source }.emit();
         Ok(StatusCode::NO_CONTENT.into_response())
     })
     .await

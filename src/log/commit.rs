@@ -94,14 +94,21 @@ pub struct Commit {
     /// Keys of records below the new position that lost to a newer version: those records go. One that stands under the
     /// same key past the position stays, and is judged when it is read.
     pub landing_tombstones: Vec<(Place, Vec<u8>)>,
+    /// Of a place, the beginning of a key, and an offset: every record below it whose key begins so goes, and no copy is kept.
+    pub landing_erased: Vec<(Place, Vec<u8>, u64)>,
     /// The next offset to be read.
     pub positions: Vec<(Place, u64)>,
 }
 
 impl Commit {
     pub fn is_empty(&self) -> bool {
-        let Commit { outputs, appends, state, landing_tombstones, positions } = self;
-        outputs.is_empty() && appends.is_empty() && state.is_empty() && landing_tombstones.is_empty() && positions.is_empty()
+        let Commit { outputs, appends, state, landing_tombstones, landing_erased, positions } = self;
+        outputs.is_empty()
+            && appends.is_empty()
+            && state.is_empty()
+            && landing_tombstones.is_empty()
+            && landing_erased.is_empty()
+            && positions.is_empty()
     }
 
     /// That everything fits its form and touches only places that `held` knows.
@@ -115,8 +122,9 @@ impl Commit {
         }
         let state = self.state.iter().map(|&(place, ..)| place);
         let tombstones = self.landing_tombstones.iter().map(|&(place, _)| place);
+        let erased = self.landing_erased.iter().map(|&(place, ..)| place);
         let positions = self.positions.iter().map(|&(place, _)| place);
-        match state.chain(tombstones).chain(positions).find(|&place| !held(place)) {
+        match state.chain(tombstones).chain(erased).chain(positions).find(|&place| !held(place)) {
             Some(place) => Err(LogError::lost(place)),
             None => Ok(()),
         }
@@ -125,9 +133,10 @@ impl Commit {
 
 impl fmt::Debug for Commit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Commit { outputs, appends, state, landing_tombstones, positions } = self;
+        let Commit { outputs, appends, state, landing_tombstones, landing_erased, positions } = self;
         let (outputs, appends, state, tombstones) = (outputs.len(), appends.len(), state.len(), landing_tombstones.len());
-        write!(f, "{outputs} outputs, {appends} appends, {state} states, {tombstones} tombstones, positions {positions:?}")
+        let erased = landing_erased.len();
+        write!(f, "{outputs} outputs, {appends} appends, {state} states, {tombstones} tombstones, {erased} erased, positions {positions:?}")
     }
 }
 

@@ -7,13 +7,16 @@ mod commit;
 pub mod embedded;
 mod error;
 pub mod faulty;
+pub mod kafka;
 mod record;
+mod store;
 #[cfg(test)]
 mod tests;
 
 pub use commit::{Batch, Commit, OutTopic, Output, Outputs, StateChange, Stored};
 pub use error::{LogError, Retry, Trouble};
 pub use record::{Bytes, Entry, Headers, KEY_BYTES_MAX, Kind, Place, Record, Topic, VALUE_BYTES_MAX};
+pub use store::Store;
 
 use footbridge_core::time::Instant;
 use std::fmt;
@@ -37,8 +40,9 @@ pub trait Log: Send {
     /// The committed state whose keys begin with `prefix`, in the order of the keys.
     fn scan(&self, place: Place, prefix: &[u8], each: &mut dyn FnMut(&[u8], &[u8])) -> Result<(), LogError>;
 
-    /// Reads landing or owners of a place held again, from `from` up to the committed position: appends a bounded number of records to
-    /// `records` and returns where to go on, or `None` at the end. Records that were compacted away are not there.
+    /// Reads a landing partition held again, from `from` up to the committed position: appends a bounded number of records to
+    /// `records` and returns where to go on, or `None` at the end. Records that were compacted away are not there; of the
+    /// owners any may be gone that stand before the position, for all that they said is state.
     fn replay(&self, place: Place, from: u64, records: &mut Vec<Record>) -> Result<Option<u64>, LogError>;
 
     /// One atomic, durable act for all places held: those that a batch named as assigned, and none before. Positions only

@@ -129,6 +129,17 @@ impl Entry {
         HEAD + self.headers.resource_type.len() + self.headers.source.len() + self.key.len() + self.value.len()
     }
 
+    /// All that a record says before its key.
+    pub fn head(&self, stamp: Instant, out: &mut Vec<u8>) {
+        let Entry { key, headers, .. } = self;
+        out.extend([headers.kind as u8, u8::from(headers.more), headers.resource_type.len() as u8, headers.source.len() as u8]);
+        out.extend((key.len() as u16).to_be_bytes());
+        out.extend(headers.version.to_be_bytes());
+        out.extend(stamp.micros().to_be_bytes());
+        out.extend(headers.resource_type.as_bytes());
+        out.extend(headers.source.as_bytes());
+    }
+
     /// That it fits the form of a record.
     pub fn check(&self) -> Result<(), LogError> {
         let too_long = match () {
@@ -162,16 +173,20 @@ impl Record {
     pub fn new(entry: &Entry, offset: u64, stamp: Instant) -> Record {
         let Entry { place, key, headers, value } = entry;
         let mut whole = Vec::with_capacity(entry.bytes());
-        whole.extend([headers.kind as u8, u8::from(headers.more), headers.resource_type.len() as u8, headers.source.len() as u8]);
-        whole.extend((key.len() as u16).to_be_bytes());
-        whole.extend(headers.version.to_be_bytes());
-        whole.extend(stamp.micros().to_be_bytes());
-        whole.extend(headers.resource_type.as_bytes());
-        whole.extend(headers.source.as_bytes());
+        entry.head(stamp, &mut whole);
         whole.extend(key);
         whole.extend(value);
         let (kind, version, more) = (headers.kind, headers.version, headers.more);
         Record { place: *place, offset, stamp, kind, version, more, whole: whole.into() }
+    }
+
+    /// From what [`Entry::head`] gave, with key and value, for a log that keeps them apart.
+    pub fn joined(place: Place, offset: u64, head: &[u8], key: &[u8], value: &[u8]) -> Result<Record, LogError> {
+        let record = Record::decode(place, offset, [head, key, value].concat().into())?;
+        match record.key() == key {
+            true => Ok(record),
+            false => Err(LogError::damaged(place, format!("the record at offset {offset} is broken"))),
+        }
     }
 
     /// From the bytes that `whole` gave.

@@ -41,6 +41,29 @@ impl HandshakeFailed {
     }
 }
 
+/// The files of the certificate hold another one.
+pub struct CertificateChanged {
+    /// Why it cannot be used: the one before stays.
+    pub why_not: Option<String>,
+}
+
+impl CertificateChanged {
+    pub fn emit(self) {
+        static COUNT: Metric =
+            Metric { name: "footbridge_certificates_total", help: "Changes of the listener's certificate.", labels: &["outcome"] };
+        match self.why_not {
+            None => {
+                add(&COUNT, &["used"], 1);
+                info!("certificate renewed");
+            }
+            Some(why) => {
+                add(&COUNT, &["refused"], 1);
+                error!("the renewed certificate cannot be used, and the one before stays: {why}");
+            }
+        }
+    }
+}
+
 /// Entries of a source are durable in landing.
 pub struct EntriesLanded<'a> {
     pub source: &'a str,
@@ -255,6 +278,19 @@ impl RecordRetried<'_> {
         static COUNT: Metric = Metric { name: "footbridge_retried_total", help: "Records of quarantine sent again.", labels: &["source"] };
         add(&COUNT, &[self.source], 1);
         info!(source = self.source, "record retried");
+    }
+}
+
+/// An operator had a person erased. Who it was is told nowhere.
+pub struct PersonErased<'a> {
+    pub source: &'a str,
+}
+
+impl PersonErased<'_> {
+    pub fn emit(self) {
+        static COUNT: Metric = Metric { name: "footbridge_erasures_total", help: "Erasures that were asked for.", labels: &["source"] };
+        add(&COUNT, &[self.source], 1);
+        info!(source = self.source, "person erased");
     }
 }
 

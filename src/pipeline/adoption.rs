@@ -4,6 +4,7 @@
 //! Never here: the order of adoption among partitions, or whether it may be (the steward's).
 
 use super::change::{BUCKETS, Change, Count, Moves, Phase, Preparing};
+use super::holds::Item;
 use super::members::KINDS;
 use super::shard::{Shard, loser};
 use super::side::Side;
@@ -13,16 +14,14 @@ use crate::source::landing::{self, Note, Order, Told};
 use footbridge_core::key::Person;
 use footbridge_core::shard::{Adopt, Former, Input, Moment, Move, Ownership, Reading, Setting, moves, step};
 use footbridge_core::time::Instant;
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 impl Shard {
     /// What was ordered of definitions. Each order may come more than once.
-    pub(super) fn order(&mut self, bridge: &Bridge, log: &impl Log, order: Order, stage: &mut Stage) -> Result<(), LogError> {
+    pub(super) fn order(&mut self, bridge: &Bridge, order: Order) -> Result<(), LogError> {
         match (order, &mut self.change.phase) {
             (Order::Prepare { generation }, _) if generation > self.change.seen => {
-                if matches!(self.change.phase, Phase::Adopting { .. }) {
-                    self.finish(bridge, log, stage)?;
-                }
                 self.change.seen = generation;
                 self.leave(Some(generation));
             }
@@ -31,7 +30,12 @@ impl Shard {
             }
             (Order::Drop { generation }, Phase::Preparing(Preparing { generation: at, .. })) if *at == generation => self.leave(None),
             (Order::Drop { generation }, Phase::Clearing { then, .. }) if *then == Some(generation) => *then = None,
-            (Order::Adopt { generation }, _) if generation > self.change.running => return self.adopt(bridge, log, generation, stage),
+            (Order::Adopt { generation }, Phase::Preparing(preparing))
+                if preparing.generation == generation && (self.other.is_none() || preparing.ordered) =>
+            {
+                preparing.ordered = true;
+            }
+            (Order::Adopt { generation }, _) if generation > self.change.running => return self.adopt(bridge, generation),
             // It was heard already, or is of a preparation that was dropped.
             (Order::Prepare { .. } | Order::Count { .. } | Order::Drop { .. } | Order::Adopt { .. }, _) => {}
         }
@@ -44,19 +48,39 @@ impl Shard {
         self.change.phase = Phase::Clearing { bucket: 0, then };
     }
 
+    /// Those that are to be prepared here are not in the library.
+    pub(super) fn lacks_content(&self) -> bool {
+        matches!(self.change.phase, Phase::Preparing(_)) && self.other.is_none()
+    }
+
+    /// What was decided by the definitions before is all that it can tell: those that are to decide are not here, or not ready yet.
+    pub(super) fn tells_exits_only(&self) -> bool {
+        matches!(self.change.phase, Phase::Preparing(Preparing { ordered: true, .. }))
+    }
+
     /// Whether [`Shard::go_on`] has something to do.
     pub fn is_changing(&self) -> bool {
         match &self.change.phase {
             Phase::Steady | Phase::Adopting { .. } => false,
             Phase::Clearing { .. } => true,
-            Phase::Preparing(Preparing { cursor, count, .. }) => {
-                *cursor < self.committed || count.as_ref().is_some_and(|count| count.bucket < BUCKETS)
+            Phase::Preparing(_) if self.other.is_none() => false,
+            Phase::Preparing(Preparing { cursor, count, ordered, .. }) => {
+                *cursor < self.committed || *ordered || count.as_ref().is_some_and(|count| count.bucket < BUCKETS)
             }
         }
     }
 
     /// One slice of a preparation; whether there is more to do at once.
     pub fn go_on(&mut self, bridge: &Bridge, log: &impl Log, stage: &mut Stage) -> Result<bool, LogError> {
+        if let Phase::Preparing(Preparing { generation, .. }) = self.change.phase
+            && self.other.is_none()
+        {
+            self.other = Side::restore_prepared(bridge, log, self.place, self.change.space.other(), generation)?;
+            self.moved |= self.other.is_some();
+            if self.other.is_none() {
+                return Ok(false);
+            }
+        }
         match &self.change.phase {
             Phase::Steady | Phase::Adopting { .. } => Ok(false),
             Phase::Clearing { bucket, then } => self.clear(bridge, log, *bucket, *then).map(|()| true),
@@ -64,11 +88,22 @@ impl Shard {
                 let cursor = preparing.cursor;
                 self.replay(bridge, log, cursor, stage).map(|()| true)
             }
+            Phase::Preparing(Preparing { ordered: true, generation, .. }) => {
+                let generation = *generation;
+                // What earlier records asked for is decided first, by slices as ever.
+                if self.next_item(log)? == Item::Nothing {
+                    self.adopt(bridge, generation)?;
+                    self.moved = true;
+                }
+                Ok(true)
+            }
             Phase::Preparing(Preparing { count: Some(count), .. }) if count.bucket < BUCKETS => {
                 let mut bucket = count.bucket;
                 let mut persons = 0;
+                let content = &self.running.content;
+                let former = Former::all(&content.definitions, &content.member_keys);
                 while bucket < BUCKETS && persons < bridge.settings.slice {
-                    persons += self.count(bridge, log, bucket)?;
+                    persons += self.count(bridge, log, bucket, &former)?;
                     bucket += 1;
                 }
                 Ok(true)
@@ -92,8 +127,16 @@ impl Shard {
             then if bucket < BUCKETS => Phase::Clearing { bucket, then },
             None => Phase::Steady,
             Some(generation) => {
-                self.other = Some(Side::empty(bridge, place, space, generation, true)?);
-                Phase::Preparing(Preparing { generation, cursor: 0, now: Instant::BEGIN, sent: 0, received: 0, count: None })
+                self.other = Side::restore_prepared(bridge, log, place, space, generation)?;
+                Phase::Preparing(Preparing {
+                    generation,
+                    cursor: 0,
+                    now: Instant::BEGIN,
+                    sent: 0,
+                    received: 0,
+                    count: None,
+                    ordered: false,
+                })
             }
         };
         Ok(())
@@ -117,7 +160,7 @@ impl Shard {
     /// A record that has just come, where those definitions have caught up.
     pub(super) fn foresee(&mut self, bridge: &Bridge, log: &impl Log, record: &Record, stage: &mut Stage) -> Result<(), LogError> {
         let Phase::Preparing(preparing) = &self.change.phase else { return Ok(()) };
-        if preparing.cursor < self.committed {
+        if preparing.cursor < self.committed || self.other.is_none() {
             return Ok(());
         }
         self.hear(bridge, log, record, stage)?;
@@ -166,7 +209,8 @@ impl Shard {
                 let (Ok(told), Ok(person)) = (landing::told_of(record), landing::person(record)) else {
                     return Err(self.damaged(record));
                 };
-                if !told.is_for(record, generation) {
+                // Those in force ask the owners; who waits for them goes on waiting once these are in force.
+                if !told.is_for(record, generation) || matches!(told, Told::Awaits(_)) {
                     return Ok(());
                 }
                 preparing.received += u64::from(matches!(told, Told::Message(_)));
@@ -200,11 +244,11 @@ impl Shard {
         input: Input,
         stage: &mut Stage,
     ) -> Result<(), LogError> {
-        let (Phase::Preparing(preparing), Some(side)) = (&self.change.phase, &mut self.other) else { return Ok(()) };
+        let (Phase::Preparing(preparing), Some(side)) = (&mut self.change.phase, &mut self.other) else { return Ok(()) };
         let now = preparing.now;
+        let before = side.refer(log, person, &input)?;
         let mut came = None;
         if let Input::Put(put) = &input {
-            let before = side.refer(log, person, put)?;
             came = Some((put.key, before, put.version, put.content.consent.is_some()));
             if put.content.consent.is_some() && before > Some(put.version) {
                 // Compaction may have moved a version behind one that replaced it: once current, it says nothing new.
@@ -216,14 +260,23 @@ impl Shard {
                 }
             }
         }
-        let moment = Moment { now, hold: true, silent: &[], fresh_until: Instant::END };
+        // Of what the definitions in force read the owners have heard, and who has to wait for them waits there.
+        let unheard = record.kind == Kind::Put && !self.running.content.definitions.reads(record.resource_type());
+        let moment = Moment { now, hold: true, silent: &self.history.now.silent, fresh_until: Instant::END };
         let (one, setting, holders) = side.open(bridge, &self.position.stopped, log, person)?;
         let contacts = input.may_move_contacts().then(|| one.member.buckets());
+        let asked = one.member.unconfirmed.len();
         // Held, it tells nothing.
         let done = step(&setting, person, &mut one.member, &mut one.versions, &moment, input);
         if let Some(before) = contacts {
             holders.moved(person, &before, &one.member.buckets());
         }
+        if !unheard {
+            one.member.unconfirmed.truncate(asked);
+        }
+        let asks = one.member.unconfirmed.len();
+        preparing.sent += asks.saturating_sub(asked) as u64;
+        preparing.received += asked.saturating_sub(asks) as u64;
         let generation = side.generation;
         for (to, message) in done.messages {
             let (place, number) = (bridge.partitions.of(&to), self.number());
@@ -232,12 +285,10 @@ impl Shard {
                 preparing.sent += 1;
             }
         }
-        // Of what the definitions in force read the owners have heard.
-        let unheard = record.kind == Kind::Put && !self.running.content.definitions.reads(record.resource_type());
         for claim in done.claims {
             let held_here_only = match &claim {
                 Ownership::Held { resource, .. } => self.running.members.look(log, person)?.versions.of(*resource).is_none(),
-                Ownership::Claim(_) | Ownership::Unclear(_) | Ownership::Delete { .. } => false,
+                Ownership::Claim(_) | Ownership::Unclear(_) | Ownership::Delete { .. } | Ownership::Asked { .. } => false,
             };
             if unheard || held_here_only {
                 let (resource, number) = (claim.resource(), self.number());
@@ -251,15 +302,14 @@ impl Shard {
     }
 
     /// What adopting would move of one bucket of persons, if it were done now; how many they are.
-    fn count(&mut self, bridge: &Bridge, log: &impl Log, bucket: u16) -> Result<usize, LogError> {
+    fn count(&mut self, bridge: &Bridge, log: &impl Log, bucket: u16, former: &Arc<[Former]>) -> Result<usize, LogError> {
         self.moved = true;
         let Some(definitions) = self.other.as_ref().map(|side| Arc::clone(&side.content.definitions)) else { return Ok(0) };
-        let (silent, fresh_until) = self.heard_under(bridge, &definitions);
-        let moment = Moment { now: self.position.now, hold: false, silent: &silent, fresh_until };
+        let terms = self.position.terms_under(bridge, &definitions);
+        let moment = Moment { now: self.position.now, hold: false, silent: &terms.silent, fresh_until: terms.fresh_until };
         let Shard { running, other: Some(side), position, .. } = self else { return Ok(0) };
         let mut persons = running.members.bucket(log, bucket as u8)?;
         persons.extend(side.members.bucket(log, bucket as u8)?);
-        let former = Former::all(&running.content.definitions, &running.content.member_keys);
         let mut counted: Vec<(String, Moves)> = Vec::new();
         let many = persons.len();
         for person in persons {
@@ -268,7 +318,7 @@ impl Shard {
                 counted.push((name.to_string(), Moves { present: 1, ..Moves::default() }));
             }
             let fresh = side.members.look(log, person)?;
-            let adopt = Adopt { member: fresh.member.clone(), versions: fresh.versions.clone(), former: Arc::clone(&former) };
+            let adopt = Adopt { member: fresh.member.clone(), versions: fresh.versions.clone(), former: Arc::clone(former) };
             let setting = Setting {
                 definitions: &definitions,
                 keys: &bridge.keys,
@@ -287,7 +337,7 @@ impl Shard {
     }
 
     /// The cut-over: from this record on the new definitions decide, and each member is taken over as of now.
-    fn adopt(&mut self, bridge: &Bridge, log: &impl Log, generation: Generation, stage: &mut Stage) -> Result<(), LogError> {
+    fn adopt(&mut self, bridge: &Bridge, generation: Generation) -> Result<(), LogError> {
         let ready = match &self.change.phase {
             Phase::Preparing(preparing) => preparing.generation == generation && preparing.cursor >= self.committed,
             Phase::Steady | Phase::Clearing { .. } | Phase::Adopting { .. } => false,
@@ -298,8 +348,7 @@ impl Shard {
                 format!("definitions of generation {generation} are adopted before they are prepared"),
             ));
         }
-        // What is due as of an earlier instant is decided by what was in force then.
-        self.finish(bridge, log, stage)?;
+        // What earlier records had reached was worked off before this one came; what it reaches itself is netted with the adoption.
         let Some(mut side) = self.other.take() else { return Ok(()) };
         side.members.preparing = false;
         let before = std::mem::replace(&mut self.running, side);
@@ -310,49 +359,55 @@ impl Shard {
             running: generation,
             space: self.change.space.other(),
             seen: self.change.seen,
-            phase: Phase::Adopting { at: self.position.now, bucket: 0, from },
+            phase: Phase::Adopting { at: self.at(), bucket: 0, from },
         };
         self.left = None;
         self.listen(bridge);
         Ok(())
     }
 
-    /// Takes over the next member of an adoption; whether there was one.
-    pub(super) fn adopt_one(&mut self, bridge: &Bridge, log: &impl Log, stage: &mut Stage) -> Result<bool, LogError> {
-        let Phase::Adopting { bucket, .. } = &mut self.change.phase else { return Ok(false) };
+    /// The next member of an adoption.
+    pub(super) fn next_to_adopt(&mut self, log: &impl Log) -> Result<Option<Person>, LogError> {
+        let Phase::Adopting { mut bucket, at, from } = self.change.phase else { return Ok(None) };
         self.moved = true;
         loop {
-            match &mut self.left {
-                Some(left) => match left.pop_front() {
-                    Some(person) => return self.take_over(bridge, log, person, stage).map(|()| true),
-                    None => (*bucket, self.left) = (*bucket + 1, None),
-                },
+            match self.left.as_mut().map(|left| left.front().copied()) {
+                Some(Some(person)) if self.is_left_behind(log, person)? => break,
+                Some(Some(_)) => _ = self.left.as_mut().and_then(VecDeque::pop_front),
+                Some(None) => (bucket, self.left) = (bucket + 1, None),
                 // A bucket that is begun is begun again after a start: those who were taken over are passed by.
-                None if *bucket < BUCKETS => {
-                    let now = *bucket as u8;
-                    let mut persons = self.running.members.bucket(log, now)?;
+                None if bucket < BUCKETS => {
+                    let mut persons = self.running.members.bucket(log, bucket as u8)?;
                     if let Some(before) = &self.other {
-                        persons.extend(before.members.bucket(log, now)?);
+                        persons.extend(before.members.bucket(log, bucket as u8)?);
                     }
                     self.left = Some(persons.into_iter().collect());
                 }
                 None => {
                     self.former = Arc::default();
                     self.leave(None);
-                    return Ok(false);
+                    return Ok(None);
                 }
             }
         }
+        self.change.phase = Phase::Adopting { bucket, at, from };
+        Ok(self.left.as_ref().and_then(|left| left.front().copied()))
+    }
+
+    /// Whether an adoption has not reached this member yet.
+    fn is_left_behind(&mut self, log: &impl Log, person: Person) -> Result<bool, LogError> {
+        let (Phase::Adopting { .. }, Some(before)) = (&self.change.phase, &mut self.other) else { return Ok(false) };
+        let known = before.members.look(log, person)?;
+        Ok(!known.member.is_empty(&known.versions) || self.running.members.look(log, person)?.prepared)
     }
 
     /// Where an adoption has not reached a member yet, it does now, as of the instant that it has for all.
     pub(super) fn take_over(&mut self, bridge: &Bridge, log: &impl Log, person: Person, stage: &mut Stage) -> Result<(), LogError> {
-        let (Phase::Adopting { at, .. }, Some(before)) = (&self.change.phase, &mut self.other) else { return Ok(()) };
-        let at = *at;
-        let known = before.members.look(log, person)?;
-        if known.member.is_empty(&known.versions) && !self.running.members.look(log, person)?.prepared {
+        if !self.is_left_behind(log, person)? {
             return Ok(());
         }
+        let (Phase::Adopting { at, .. }, Some(before)) = (&self.change.phase, &mut self.other) else { return Ok(()) };
+        let at = *at;
         let before = before.members.change(log, person)?;
         let (member, versions) = (std::mem::take(&mut before.member), std::mem::take(&mut before.versions));
         let one = self.running.members.change(log, person)?;

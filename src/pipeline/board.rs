@@ -19,6 +19,10 @@ pub struct Progress {
     pub standing: Standing,
     /// Audiences that an order has stopped here.
     pub stopped: BTreeSet<String>,
+    /// What it is to prepare or adopt is not in this process.
+    pub lacks_content: bool,
+    /// It is to decide by definitions that it does not have ready: only exits leave.
+    pub tells_exits_only: bool,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -53,7 +57,23 @@ impl Board {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub fn tell(&self, partition: u16, change: &Change, stopped: &BTreeSet<String>, position: u64) {
+    pub fn tell(&self, partition: u16, progress: Progress) {
+        self.all().insert(partition, progress);
+    }
+
+    /// Audiences that an order has stopped anywhere.
+    pub fn stopped(&self) -> BTreeSet<String> {
+        self.all().values().flat_map(|one| one.stopped.iter().cloned()).collect()
+    }
+
+    pub fn read(&self) -> BTreeMap<u16, Progress> {
+        self.all().clone()
+    }
+}
+
+impl Progress {
+    /// Of a partition that has what it needs; `position`: the next offset that it reads.
+    pub fn of(change: &Change, stopped: &BTreeSet<String>, position: u64) -> Progress {
         let standing = match &change.phase {
             Phase::Steady => Standing::Steady,
             Phase::Clearing { then, .. } => Standing::Clearing { next: *then },
@@ -70,15 +90,7 @@ impl Board {
                     .map(|count| Counted { done: count.bucket == BUCKETS, audiences: count.audiences.clone() }),
             },
         };
-        self.all().insert(partition, Progress { running: change.running, seen: change.seen, standing, stopped: stopped.clone() });
-    }
-
-    /// Audiences that an order has stopped anywhere.
-    pub fn stopped(&self) -> BTreeSet<String> {
-        self.all().values().flat_map(|one| one.stopped.iter().cloned()).collect()
-    }
-
-    pub fn read(&self) -> BTreeMap<u16, Progress> {
-        self.all().clone()
+        let (running, seen, stopped) = (change.running, change.seen, stopped.clone());
+        Progress { running, seen, standing, stopped, lacks_content: false, tells_exits_only: false }
     }
 }

@@ -3,6 +3,7 @@
 //! In: the state's record. Out: the same, and its bytes. Never here: a member.
 
 use super::Generation;
+use super::terms::AsOf;
 use crate::log::{LogError, Place};
 use footbridge_core::time::Instant;
 use serde::{Deserialize, Serialize};
@@ -37,9 +38,9 @@ pub enum Phase {
         then: Option<Generation>,
     },
     Preparing(Preparing),
-    /// In force, and taken over member by member, as of one instant; the other space has those of `from`.
+    /// In force, and taken over member by member, as of one record; the other space has those of `from`.
     Adopting {
-        at: Instant,
+        at: AsOf,
         bucket: u16,
         from: Generation,
     },
@@ -51,11 +52,13 @@ pub struct Preparing {
     /// The next offset of landing to be replayed. At the position: they hear each record as those in force do.
     pub cursor: u64,
     pub now: Instant,
-    /// Messages between members, of these definitions: sent from here, and heard here.
+    /// Messages between members, of these definitions, and what the owners were asked: sent from here, and heard here.
     pub sent: u64,
     pub received: u64,
     /// `None` before the count was asked for.
     pub count: Option<Count>,
+    /// They are to decide, and this process does not have them: until it does only exits leave.
+    pub ordered: bool,
 }
 
 /// Members counted so far.
@@ -90,7 +93,7 @@ impl Moves {
 /// Persons are worked off by the first byte of their key.
 pub const BUCKETS: u16 = 256;
 
-const FORMAT: u8 = 1;
+const FORMAT: u8 = 3;
 pub const KEY: &[u8] = b"d";
 
 impl Space {

@@ -5,8 +5,8 @@
 use super::{Board, Brake, Content, Generation, Kept, Library, Moves, Outcome, Purpose, Standing, Step, Steward};
 use crate::config::files::Files;
 use crate::config::mappings::{self, Mappings};
-use crate::log::embedded::Embedded;
-use crate::log::{Landing, LogError};
+use crate::log::{Landing, LogError, Store};
+use crate::source::Keep;
 use crate::source::landing::{self, Partitions};
 use anyhow::{Context, bail};
 use footbridge_core::audience::Definitions;
@@ -16,11 +16,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 pub struct Changing {
-    log: Embedded,
+    log: Store,
     library: Arc<Library>,
     /// The secret that members' names come from.
     members: Vec<u8>,
     partitions: Partitions,
+    /// What was on its way at the start and could not be loaded, and why.
+    unread: Option<(Generation, String)>,
     steward: Mutex<Office>,
 }
 
@@ -127,9 +129,16 @@ fn encode<T: Serialize>(value: &T) -> Vec<u8> {
 
 impl Changing {
     /// As the log kept it; `mappings` are to be in force. What decides until then is in the library.
-    pub fn open(log: &Embedded, mappings: Mappings, members: &[u8], partitions: Partitions, folder: &str) -> anyhow::Result<Changing> {
+    pub fn open(
+        log: &Store,
+        mappings: Mappings,
+        members: &[u8],
+        partitions: Partitions,
+        keep: Keep,
+        folder: &str,
+    ) -> anyhow::Result<Changing> {
         let wanted = Wanted::new(mappings, members);
-        let kept: Kept = match log.definition(STEWARD)? {
+        let mut kept: Kept = match log.definition(STEWARD)? {
             Some(bytes) => postcard::from_bytes(&bytes)
                 .ok()
                 .with_context(|| format!("{folder}: its definitions were kept by another version of the program"))?,
@@ -139,12 +148,23 @@ impl Changing {
                         "{folder}: an earlier version kept its state, and not the mappings that it was computed with: start once with those"
                     );
                 }
-                let kept = Kept { in_force: (0, wanted.content.hash.clone()), next: None, last: 0, types: wanted.types.clone() };
+                let kept = Kept {
+                    in_force: (0, wanted.content.hash.clone()),
+                    next: None,
+                    last: 0,
+                    types: wanted.types.clone(),
+                    keeps_all: keep == Keep::All,
+                };
                 log.define(kept.in_force.1.as_bytes(), Some(encode(&wanted.texts)))?;
                 log.define(STEWARD, Some(encode(&kept)))?;
                 kept
             }
         };
+        if kept.keeps_all && keep == Keep::Read {
+            // From here on it has not all any more.
+            kept.keeps_all = false;
+            log.define(STEWARD, Some(encode(&kept)))?;
+        }
         let read = |hash: &str| {
             let bytes =
                 log.definition(hash.as_bytes())?.with_context(|| format!("{folder}: the mappings {hash} are not among its definitions"))?;
@@ -154,12 +174,17 @@ impl Changing {
             })?;
             anyhow::Ok(Content::new(mappings, members))
         };
-        let library = Library::new(kept.in_force.0, read(&kept.in_force.1)?);
+        let library = Library::new(kept.in_force.0, read(&kept.in_force.1)?, keep);
+        let mut unread = None;
         if let Some(next) = &kept.next {
-            library.add(next.generation, read(&next.hash)?);
+            // Without it those in force go on, and partitions say what they lack.
+            match read(&next.hash) {
+                Ok(content) => library.add(next.generation, content),
+                Err(why) => unread = Some((next.generation, format!("{why:#}"))),
+            }
         }
         let steward = Mutex::new(Office { steward: Steward::new(kept), wanted: Some(wanted), trouble: None });
-        Ok(Changing { log: log.clone(), library: Arc::new(library), members: members.to_vec(), partitions, steward })
+        Ok(Changing { log: log.clone(), library: Arc::new(library), members: members.to_vec(), partitions, unread, steward })
     }
 
     pub fn library(&self) -> Arc<Library> {
@@ -276,7 +301,10 @@ impl Changing {
     }
 
     pub fn trouble(&self) -> Option<String> {
-        self.office().trouble.clone()
+        let office = self.office();
+        let next = office.steward.kept.next.as_ref().map(|next| next.generation);
+        let unread = self.unread.as_ref().filter(|(generation, _)| next == Some(*generation)).map(|(_, why)| why.clone());
+        office.trouble.clone().or(unread)
     }
 
     /// Whether what this process was started with decides by now.

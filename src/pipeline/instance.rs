@@ -6,7 +6,9 @@ use super::{Board, Bridge, Changing, Feed, Halt, Settings, Worker};
 use crate::config::data::DataFolder;
 use crate::config::mappings::Mappings;
 use crate::log::embedded::{self, Embedded};
-use crate::log::{Clock, Entry, Full, Landing, LogError, Stamped};
+use crate::log::kafka::{self, Kafka};
+use crate::log::{Clock, Entry, Full, Landing, Log, LogError, Stamped, Store};
+use crate::source::Keep;
 use crate::source::intake::{Intake, Source};
 use crate::source::landing::{self, Partitions};
 use anyhow::{Context, bail};
@@ -19,7 +21,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 pub struct Instance {
-    pub log: Embedded,
+    pub log: Store,
     pub intake: Arc<Intake>,
     pub bridge: Arc<Bridge>,
     pub changing: Arc<Changing>,
@@ -41,7 +43,11 @@ pub struct Options {
     pub partitions: u16,
     pub workers: usize,
     pub settings: Settings,
+    /// What becomes of types that nothing reads.
+    pub keep: Keep,
     pub log: embedded::Settings,
+    /// The log is Kafka's; the data folder has the secrets, and a copy of the state.
+    pub kafka: Option<kafka::Settings>,
 }
 
 /// The source that there is without a configuration.
@@ -57,7 +63,9 @@ impl Default for Options {
             partitions: 48,
             workers: 1,
             settings: Settings::default(),
+            keep: Keep::Read,
             log: embedded::Settings::default(),
+            kafka: None,
         }
     }
 }
@@ -73,7 +81,7 @@ fn marked(source: &str) -> Vec<u8> {
 
 /// A source means the same patients as long as the folder lives, and orders their versions the same way: both are kept from the
 /// first start that knows it.
-fn recorded(log: &Embedded, source: &Source, folder: &DataFolder) -> anyhow::Result<()> {
+fn recorded(log: &Store, source: &Source, folder: &DataFolder) -> anyhow::Result<()> {
     let key = format!("source {}", source.name).into_bytes();
     let order = match source.versions {
         Versions::LastUpdated => "last-updated",
@@ -91,12 +99,58 @@ fn recorded(log: &Embedded, source: &Source, folder: &DataFolder) -> anyhow::Res
     }
 }
 
+/// What every worker of an instance has in common.
+struct Crew<'a> {
+    bridge: &'a Arc<Bridge>,
+    clock: &'a Clock,
+    stop: &'a Arc<AtomicBool>,
+    /// Why each stands still.
+    standing: &'a Arc<Mutex<Vec<Option<String>>>>,
+}
+
+type Working = (JoinHandle<Result<(), Halt>>, Arc<AtomicBool>);
+
+impl Crew<'_> {
+    /// A thread for each session.
+    fn start<L: Log + 'static>(&self, sessions: Vec<L>) -> anyhow::Result<Vec<Working>> {
+        let one = |(number, session)| {
+            let mut worker = Worker::new(session, Arc::clone(self.bridge), Arc::clone(self.clock));
+            let (busy, stop, standing) = (worker.busy(), Arc::clone(self.stop), Arc::clone(self.standing));
+            let thread = std::thread::Builder::new().name(format!("worker {number}")).spawn(move || {
+                worker.run(&stop, &mut |halt| {
+                    standing.lock().unwrap_or_else(PoisonError::into_inner)[number] = halt.map(ToString::to_string);
+                })
+            });
+            Ok((thread.context("a worker's thread")?, busy))
+        };
+        sessions.into_iter().enumerate().map(one).collect()
+    }
+}
+
+/// Every key of the state hangs on the secrets: a folder with others would see nobody again.
+fn same_secrets(log: &Store, folder: &DataFolder) -> anyhow::Result<()> {
+    use sha2::{Digest, Sha256};
+    let said = Sha256::new().chain_update(&folder.routing).chain_update(&folder.members).finalize().to_vec();
+    match log.definition(b"secrets")? {
+        None => Ok(log.define(b"secrets", Some(said))?),
+        Some(before) if before[..] == said[..] => Ok(()),
+        Some(_) => bail!(
+            "{}: the state was made with other secrets than those in `secrets`; bring them here from the instance that made it",
+            folder.path().display()
+        ),
+    }
+}
+
 impl Instance {
     pub fn start(folder: &DataFolder, mappings: Mappings, options: Options, clock: Clock) -> anyhow::Result<Instance> {
-        let Options { name, feeds, partitions, workers, settings, log } = options;
-        let log = Embedded::open(&folder.log(), embedded::Settings { partitions, ..log }, Arc::clone(&clock))?;
+        let Options { name, feeds, partitions, workers, settings, keep, log, kafka } = options;
+        let log = match kafka {
+            Some(kafka) => Store::Kafka(Kafka::open(&folder.copy(), kafka::Settings { partitions, ..kafka }, Arc::clone(&clock))?),
+            None => Store::Embedded(Embedded::open(&folder.log(), embedded::Settings { partitions, ..log }, Arc::clone(&clock))?),
+        };
         let at = folder.path().display().to_string();
-        let changing = Arc::new(Changing::open(&log, mappings, &folder.members, Partitions(partitions), &at)?);
+        same_secrets(&log, folder)?;
+        let changing = Arc::new(Changing::open(&log, mappings, &folder.members, Partitions(partitions), keep, &at)?);
         feeds.iter().try_for_each(|feed| recorded(&log, &feed.source, folder))?;
         let library = changing.library();
         let (keys, partitions) = (Keys::new(&folder.routing), Partitions(partitions));
@@ -104,20 +158,14 @@ impl Instance {
         let intake = Intake { read_by: library.read_by.clone(), keys: keys.clone(), partitions, sources };
         let bridge = Arc::new(Bridge { library, keys, board: Board::default(), name, partitions, feeds, settings });
         let stop = Arc::new(AtomicBool::new(false));
-        let sessions = log.sessions(workers.max(1))?;
-        let standing = Arc::new(Mutex::new(vec![None; sessions.len()]));
-        let (mut threads, mut busy) = (Vec::new(), Vec::new());
-        for (number, session) in sessions.into_iter().enumerate() {
-            let mut worker = Worker::new(session, Arc::clone(&bridge), Arc::clone(&clock));
-            busy.push(worker.busy());
-            let (stop, standing) = (Arc::clone(&stop), Arc::clone(&standing));
-            let thread = std::thread::Builder::new().name(format!("worker {number}")).spawn(move || {
-                worker.run(&stop, &mut |halt| {
-                    standing.lock().unwrap_or_else(PoisonError::into_inner)[number] = halt.map(ToString::to_string);
-                })
-            });
-            threads.push(thread.context("a worker's thread")?);
-        }
+        let count = workers.max(1);
+        let standing = Arc::new(Mutex::new(vec![None; count]));
+        let crew = Crew { bridge: &bridge, clock: &clock, stop: &stop, standing: &standing };
+        let crew = match &log {
+            Store::Embedded(log) => crew.start(log.sessions(count)?),
+            Store::Kafka(log) => crew.start(log.sessions(count)?),
+        };
+        let (threads, busy) = crew?.into_iter().unzip();
         let (steward, at_work, its_stop) = (Arc::clone(&changing), Arc::clone(&bridge), Arc::clone(&stop));
         let steward = std::thread::Builder::new().name("steward".to_owned()).spawn(move || {
             while !its_stop.load(Ordering::Acquire) {
@@ -205,8 +253,25 @@ impl Instance {
             .into_iter()
             .chain(workers)
             .chain(changing)
+            .chain(self.lacking())
             .chain(sources.iter().map(|(name, what)| format!("source `{name}`: {what}")))
             .collect()
+    }
+
+    /// What partitions are to prepare or to decide by, and this process does not have.
+    fn lacking(&self) -> Option<String> {
+        let progress = self.bridge.board.read();
+        let (lack, closed) =
+            (progress.values().filter(|one| one.lacks_content).count(), progress.values().filter(|one| one.tells_exits_only).count());
+        match (lack, closed) {
+            (0, 0) => None,
+            (lack, 0) => Some(format!(
+                "definitions that {lack} partitions are to prepare cannot be loaded: those before decide; start the version of the program that wrote them"
+            )),
+            (_, closed) => Some(format!(
+                "{closed} partitions are to decide by definitions that they do not have ready: only exits leave; start the version of the program that wrote them"
+            )),
+        }
     }
 
     /// A source that reads files says why it does not go on; `None`: it does.

@@ -4,7 +4,7 @@
 
 use super::Generation;
 use crate::config::mappings::Mappings;
-use crate::source::ReadBy;
+use crate::source::{Keep, ReadBy};
 use footbridge_core::audience::Definitions;
 use footbridge_core::gate::MemberKey;
 use std::collections::BTreeMap;
@@ -41,8 +41,8 @@ struct Shelf {
 }
 
 impl Library {
-    pub fn new(generation: Generation, content: Content) -> Library {
-        let read_by = ReadBy::new(Arc::clone(&content.definitions));
+    pub fn new(generation: Generation, content: Content, keep: Keep) -> Library {
+        let read_by = ReadBy::new(Arc::clone(&content.definitions), keep);
         Library { shelf: RwLock::new(Shelf { in_force: generation, contents: BTreeMap::from([(generation, Arc::new(content))]) }), read_by }
     }
 
@@ -54,6 +54,21 @@ impl Library {
     pub fn in_force(&self) -> Arc<Content> {
         let shelf = self.shelf.read().unwrap_or_else(PoisonError::into_inner);
         Arc::clone(&shelf.contents[&shelf.in_force])
+    }
+
+    /// All who know members by now, with their keys: while an adoption is under way those of before and those after it.
+    pub fn recipients(&self) -> Vec<(String, MemberKey)> {
+        let shelf = self.shelf.read().unwrap_or_else(PoisonError::into_inner);
+        let mut all: Vec<(String, MemberKey)> = Vec::new();
+        for content in shelf.contents.values() {
+            let names = content.definitions.policy.recipients.iter().map(|recipient| recipient.key.clone());
+            for (name, key) in names.zip(content.member_keys.iter().cloned()) {
+                if all.iter().all(|(known, _)| *known != name) {
+                    all.push((name, key));
+                }
+            }
+        }
+        all
     }
 
     /// Beside those in force. From here on sources let through what they read, too.

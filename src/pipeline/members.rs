@@ -7,8 +7,8 @@ use super::change::Space;
 use super::holders::HOLDER;
 use super::side;
 use crate::log::{Log, LogError, Place, StateChange, Trouble};
-use footbridge_core::key::{Person, Spread};
-use footbridge_core::shard::{Emitted, Member, Versions};
+use footbridge_core::key::{Person, ResourceKey, Spread};
+use footbridge_core::shard::{BadState, Emitted, Loaded, Member, Piece, Stored, Versions};
 use footbridge_core::time::Instant;
 use std::collections::{BTreeSet, HashMap};
 
@@ -33,9 +33,12 @@ pub struct One {
     /// Made by definitions that were not in force yet; what the ones before made is to be taken over.
     pub prepared: bool,
     changed: bool,
+    /// As the log has it, or will have with the commit under way.
+    stored: Stored,
 }
 
 const CORE: u8 = b'm';
+const EVIDENCE: u8 = b'e';
 const VERSIONS: u8 = b'v';
 
 /// What a start reads of each member, without its whole.
@@ -96,35 +99,36 @@ impl Members {
         Ok(self.young.get_mut(&person).expect("it was put there"))
     }
 
-    /// All who are known.
-    pub fn all(&self, log: &impl Log) -> Result<BTreeSet<Person>, LogError> {
-        let mut found: BTreeSet<Person> = self.young.keys().chain(self.old.keys()).copied().collect();
-        log.scan(self.place, &[self.space.key(CORE)], &mut |key, _| found.extend(person_of(key)))?;
-        Ok(found)
-    }
-
     /// Those whose key begins with this byte, in order: as committed, and as they are in memory.
     pub fn bucket(&self, log: &impl Log, bucket: u8) -> Result<BTreeSet<Person>, LogError> {
         let in_memory = self.young.keys().chain(self.old.keys()).filter(|person| person.as_bytes()[0] == bucket);
         let mut found: BTreeSet<Person> = in_memory.copied().collect();
         log.scan(self.place, &[self.space.key(CORE), bucket], &mut |key, _| found.extend(person_of(key)))?;
-        log.scan(self.place, &[self.space.key(VERSIONS), bucket], &mut |key, _| found.extend(person_of(key)))?;
         Ok(found)
     }
 
     fn load(&self, log: &impl Log, person: Person) -> Result<One, LogError> {
-        let (member, prepared) = match log.get(self.place, &key(self.space.key(CORE), &person))? {
-            Some(bytes) => {
-                let member = Member::decode(bytes.get(HEAD..).unwrap_or(&[])).map_err(|_| self.damaged())?;
-                (member, bytes.get(HEAD - 1).is_some_and(|flags| flags & PREPARED != 0))
-            }
-            None => (Member::default(), false),
+        let Some(core) = log.get(self.place, &key(self.space, person, Piece::Core))? else {
+            // Who is known has a core.
+            let (member, versions, stored) = Default::default();
+            return Ok(One { member, versions, prepared: false, changed: false, stored });
         };
-        let versions = match log.get(self.place, &key(self.space.key(VERSIONS), &person))? {
-            Some(bytes) => Versions::decode(&bytes).map_err(|_| self.damaged())?,
-            None => Versions::default(),
-        };
-        Ok(One { member, versions, prepared, changed: false })
+        let mut loaded = Loaded::new(&core, HEAD).map_err(|_| self.damaged())?;
+        let mut read = Ok(());
+        let rest = |key: &[u8]| key.get(17..).map(<[u8]>::to_vec).unwrap_or_default();
+        log.scan(self.place, &prefix(self.space, EVIDENCE, person), &mut |key, bytes| {
+            let resource = <[u8; 8]>::try_from(rest(key)).map(u64::from_be_bytes).map_err(|_| BadState::Damaged);
+            let taken = resource.and_then(|resource| loaded.evidence(ResourceKey::from_u64(resource), bytes));
+            read = read.clone().and(taken);
+        })?;
+        log.scan(self.place, &prefix(self.space, VERSIONS, person), &mut |key, bytes| {
+            let bucket = <[u8; 1]>::try_from(rest(key)).map_err(|_| BadState::Damaged);
+            let taken = bucket.and_then(|[bucket]| loaded.versions(bucket, bytes));
+            read = read.clone().and(taken);
+        })?;
+        read.map_err(|_| self.damaged())?;
+        let (member, versions, stored) = loaded.done();
+        Ok(One { member, versions, prepared: core[HEAD - 1] & PREPARED != 0, changed: false, stored })
     }
 
     pub fn in_memory(&self) -> usize {
@@ -139,20 +143,16 @@ impl Members {
 
     /// All that changed, as state.
     pub fn stage(&mut self, state: &mut Vec<StateChange>) {
+        let (place, space) = (self.place, self.space);
         for person in self.changed.drain(..) {
             let one = self.young.get_mut(&person).expect("a changed member is not forgotten before it is committed");
             one.changed = false;
-            let empty = one.member.is_empty(&one.versions);
-            let core = (!empty).then(|| {
-                let head = head_of(&one.member);
-                let mut bytes = head.due.micros().to_be_bytes().to_vec();
-                let prepared = if one.prepared { PREPARED } else { 0 };
-                bytes.push(u8::from(head.open) | u8::from(head.waits) << 1 | u8::from(head.told) << 2 | prepared);
-                bytes.extend(one.member.encode());
-                bytes
-            });
-            state.push((self.place, key(self.space.key(CORE), &person), core));
-            state.push((self.place, key(self.space.key(VERSIONS), &person), (!one.versions.is_empty()).then(|| one.versions.encode())));
+            let head = head_of(&one.member);
+            let prepared = if one.prepared { PREPARED } else { 0 };
+            let flags = u8::from(head.open) | u8::from(head.waits) << 1 | u8::from(head.told) << 2 | prepared;
+            let mut bytes = [flags; HEAD];
+            bytes[..HEAD - 1].copy_from_slice(&head.due.micros().to_be_bytes());
+            one.stored.renew(&bytes, &one.member, &one.versions, |piece, bytes| state.push((place, key(space, person, piece), bytes)));
         }
     }
 
@@ -183,17 +183,34 @@ const HEAD: usize = 9;
 const PREPARED: u8 = 8;
 
 /// All kinds of keys that a space has.
-pub const KINDS: [u8; 6] = [CORE, VERSIONS, side::BROADCAST, side::REFERRING, side::OPT_OUTS, HOLDER];
+pub const KINDS: [u8; 7] = [CORE, EVIDENCE, VERSIONS, side::BROADCAST, side::REFERRING, side::OPT_OUTS, HOLDER];
 
 fn person_of(key: &[u8]) -> Option<Person> {
     key.get(1..17).and_then(|bytes| bytes.try_into().ok()).map(Person::from_bytes)
 }
 
-fn key(kind: u8, person: &Person) -> Vec<u8> {
-    let mut key = Vec::with_capacity(17);
-    key.push(kind);
+fn prefix(space: Space, kind: u8, person: Person) -> Vec<u8> {
+    // Room for the longest key.
+    let mut key = Vec::with_capacity(25);
+    key.push(space.key(kind));
     key.extend(person.as_bytes());
     key
+}
+
+fn key(space: Space, person: Person, piece: Piece) -> Vec<u8> {
+    match piece {
+        Piece::Core => prefix(space, CORE, person),
+        Piece::Evidence(resource) => {
+            let mut key = prefix(space, EVIDENCE, person);
+            key.extend(resource.as_u64().to_be_bytes());
+            key
+        }
+        Piece::Versions(bucket) => {
+            let mut key = prefix(space, VERSIONS, person);
+            key.push(bucket);
+            key
+        }
+    }
 }
 
 pub fn head_of(member: &Member) -> Head {

@@ -7,17 +7,23 @@ mod adoption;
 mod board;
 mod change;
 mod changing;
+mod control;
 mod feeding;
 mod holders;
+mod holds;
 mod instance;
 mod library;
 mod members;
 mod outputs;
 mod owners;
 mod position;
+mod reading;
+mod reviews;
 mod shard;
 mod side;
+mod slices;
 mod steward;
+mod terms;
 mod timers;
 mod worker;
 
@@ -25,6 +31,7 @@ pub use board::{Board, Counted, Progress, Standing};
 pub use change::Moves;
 pub use changing::{AudienceMoves, Changing, Report, read_texts};
 pub use feeding::Feeding;
+pub use holds::{HELD, Held, Holding, Holds};
 pub use instance::{Instance, Options, PUSH};
 pub use library::{Content, Library};
 pub use position::{Position, Stage};
@@ -65,18 +72,17 @@ pub struct Feed {
 
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// A record older than this is part of a backlog.
-    pub hold_after: Span,
+    pub holding: Holding,
     /// A stamp this far ahead of the clock is not applied.
     pub clock_skew_max: Span,
     /// Members that are kept in memory, a partition.
     pub members_max: usize,
-    /// Timers and reviews worked off between two polls.
+    /// Timers and reviews that a worker works off between two polls, of all its partitions.
     pub slice: usize,
 }
 
 impl Default for Settings {
     fn default() -> Settings {
-        Settings { hold_after: Span::seconds(5), clock_skew_max: Span::minutes(1), members_max: 4096, slice: 500 }
+        Settings { holding: Holding::ByAge, clock_skew_max: Span::minutes(1), members_max: 4096, slice: 250 }
     }
 }

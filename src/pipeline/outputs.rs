@@ -68,6 +68,11 @@ pub fn retried(record: &Record, out: &mut Vec<Output>) {
     out.push(Output { topic: OutTopic::Quarantine, key: record.value().to_vec(), headers: Vec::new(), value: None });
 }
 
+/// The tombstone of a member who was erased, in the topic of an audience.
+pub fn forgotten(audience: Box<str>, member: String) -> Output {
+    Output { topic: OutTopic::Audience(audience), key: member.into_bytes(), headers: Vec::new(), value: None }
+}
+
 /// How many outputs of each kind a commit has, to be told once it is durable.
 #[derive(Default)]
 pub struct Facts {

@@ -7,7 +7,7 @@ use super::{Bridge, Stage};
 use crate::log::{Log, LogError, Place, Record};
 use crate::source::landing::{self, Told};
 use footbridge_core::key::{ResourceKey, Spread};
-use footbridge_core::shard::{Owner, Ownership};
+use footbridge_core::shard::Owner;
 use std::collections::HashMap;
 
 pub struct Owners {
@@ -25,14 +25,27 @@ impl Owners {
     }
 
     pub fn apply(&mut self, bridge: &Bridge, log: &impl Log, record: &Record, stage: &mut Stage) -> Result<(), LogError> {
-        let Ok(note) = landing::note_of(record) else {
-            return Err(LogError::damaged(self.place, format!("the note at offset {} cannot be read", record.offset)));
+        let Ok(notes) = landing::notes_of(record) else {
+            return Err(LogError::damaged(self.place, format!("the notes at offset {} cannot be read", record.offset)));
         };
         (self.next, self.moved) = (record.offset + 1, true);
-        let heard: Ownership = note.stamped(record.stamp);
-        let resource = heard.resource();
-        let owner = match self.changed.entry(resource) {
-            std::collections::hash_map::Entry::Occupied(known) => known.into_mut(),
+        let mut count = 0;
+        for note in notes {
+            let heard = note.stamped(record.stamp);
+            for (person, input) in self.owner(log, heard.resource())?.hear(heard) {
+                let told = Told::of(input).expect("owners send deletes and unclear versions only");
+                // Unlike any other of this partition: an offset, and how many there were before of the same record.
+                let number = 1 << 63 | u64::from(self.place.partition) << 47 | (record.offset << 12 | count) & ((1 << 47) - 1);
+                stage.appends.push(landing::told(bridge.partitions.of(&person), person, &told, number, "owners"));
+                count += 1;
+            }
+        }
+        Ok(())
+    }
+
+    fn owner(&mut self, log: &impl Log, resource: ResourceKey) -> Result<&mut Owner, LogError> {
+        match self.changed.entry(resource) {
+            std::collections::hash_map::Entry::Occupied(known) => Ok(known.into_mut()),
             std::collections::hash_map::Entry::Vacant(slot) => {
                 let kept = match log.get(self.place, &key(resource))? {
                     None => Owner::default(),
@@ -40,16 +53,9 @@ impl Owners {
                         postcard::from_bytes(&bytes).map_err(|_| LogError::damaged(self.place, "an owner's state cannot be read"))?
                     }
                 };
-                slot.insert(kept)
+                Ok(slot.insert(kept))
             }
-        };
-        for (count, (person, input)) in owner.hear(heard).into_iter().enumerate() {
-            let told = Told::of(input).expect("owners send deletes and unclear versions only");
-            // Unlike any other of this partition: an offset, and a few persons.
-            let number = 1 << 63 | u64::from(self.place.partition) << 47 | (record.offset << 7 | count as u64) & ((1 << 47) - 1);
-            stage.appends.push(landing::told(bridge.partitions.of(&person), person, &told, number, "owners"));
         }
-        Ok(())
     }
 
     /// All that changed since the last commit, in the order of resources, and the position, if a record was read.
@@ -59,9 +65,8 @@ impl Owners {
         }
         let mut changed: Vec<_> = self.changed.drain().collect();
         changed.sort_unstable_by_key(|(resource, _)| *resource);
-        let state =
-            changed.iter().map(|(resource, owner)| (self.place, key(*resource), Some(postcard::to_stdvec(owner).expect("plain data"))));
-        stage.state.extend(state);
+        let written = |owner: &Owner| postcard::to_extend(owner, Vec::with_capacity(48)).expect("plain data");
+        stage.state.extend(changed.iter().map(|(resource, owner)| (self.place, key(*resource), Some(written(owner)))));
         Some((self.place, self.next))
     }
 }

@@ -3,7 +3,11 @@
 //! In: a partition's own state. Out: its record in the state, and the parts of a commit.
 //! Never here: a member.
 
+use super::holds::Hold;
+use super::reviews::Review;
+use super::terms::{AsOf, Terms};
 use crate::log::{Commit, Entry, LogError, Output, Place, StateChange, Trouble};
+use crate::source::landing;
 use footbridge_core::shard::Partition;
 use footbridge_core::time::Instant;
 use serde::{Deserialize, Serialize};
@@ -15,20 +19,21 @@ pub struct Position {
     pub now: Instant,
     /// Baselines and watermarks heard.
     pub heard: Partition,
-    /// Values of `now` whose timers are not all worked off.
-    pub reached: Vec<Instant>,
-    /// As of when members are being compared again for what they waited for, while not all have been.
-    pub reviewed_at: Option<Instant>,
+    /// Records whose timers are not all worked off.
+    pub reached: Vec<AsOf>,
+    /// Reviews that are not done, and the number of the newest there was.
+    pub reviews: Vec<Review>,
+    pub reviewed: u64,
+    /// What was in force before the record at this offset, where something is to be decided as of then.
+    pub past: Vec<(u64, Terms)>,
     /// The end of freshness that all members have heard of.
     pub stale_since: Option<Instant>,
-    /// The first offset of the backlog that is being worked off.
-    pub hold_from: Option<u64>,
+    /// The backlog that is being worked off.
+    pub hold: Option<Hold>,
     /// Numbers what this partition sends to others.
     pub sent: u64,
     /// Audiences that an order has stopped.
     pub stopped: BTreeSet<String>,
-    /// All members are being compared again, as of `reviewed_at`.
-    pub reviews_all: bool,
 }
 
 impl Default for Position {
@@ -37,19 +42,18 @@ impl Default for Position {
             now: Instant::BEGIN,
             heard: Partition::default(),
             reached: Vec::new(),
-            reviewed_at: None,
+            reviews: Vec::new(),
+            reviewed: 0,
+            past: Vec::new(),
             stale_since: None,
-            hold_from: None,
+            hold: None,
             sent: 0,
             stopped: BTreeSet::new(),
-            reviews_all: false,
         }
     }
 }
 
-const FORMAT: u8 = 2;
-/// Without stop orders.
-const FORMAT_BEFORE: u8 = 1;
+const FORMAT: u8 = 3;
 pub const KEY: &[u8] = b"p";
 
 impl Position {
@@ -60,8 +64,6 @@ impl Position {
     pub fn decode(place: Place, bytes: &[u8]) -> Result<Position, LogError> {
         let read = match bytes.split_first() {
             Some((&FORMAT, rest)) => postcard::from_bytes(rest).ok(),
-            // No audience is stopped, and no review of all is under way.
-            Some((&FORMAT_BEFORE, rest)) => postcard::from_bytes(&[rest, &[0, 0]].concat()).ok(),
             Some(_) | None => None,
         };
         read.ok_or_else(|| LogError {
@@ -81,11 +83,12 @@ pub struct Stage {
     pub appends: Vec<Entry>,
     pub state: Vec<StateChange>,
     pub landing_tombstones: Vec<(Place, Vec<u8>)>,
+    pub landing_erased: Vec<(Place, Vec<u8>, u64)>,
 }
 
 impl Stage {
     pub fn commit(self, positions: Vec<(Place, u64)>) -> Commit {
-        let Stage { outputs, appends, state, landing_tombstones } = self;
-        Commit { outputs, appends, state, landing_tombstones, positions }
+        let Stage { outputs, appends, state, landing_tombstones, landing_erased } = self;
+        Commit { outputs, appends: landing::joined(appends), state, landing_tombstones, landing_erased, positions }
     }
 }

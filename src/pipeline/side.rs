@@ -7,10 +7,9 @@ use super::holders::Holders;
 use super::members::{Members, One};
 use super::{Bridge, Content, Generation};
 use crate::log::{Log, LogError, Place, Retry, StateChange, Trouble};
-use footbridge_core::audience::Evidence;
 use footbridge_core::fhir::Version;
 use footbridge_core::key::{Person, ResourceKey, Spread};
-use footbridge_core::shard::{Broadcast, ContactPreference, OptOut, Ownership, Put, Setting, Shared};
+use footbridge_core::shard::{Broadcast, ContactPreference, Input, OptOut, Ownership, Setting, Shared};
 use footbridge_core::time::Instant;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
@@ -53,6 +52,20 @@ impl Side {
         let (broadcast, referring) = (Broadcast::default(), HashMap::default());
         let holders = Holders::new(place, space);
         Ok(Side { generation, content, members, broadcast, referring, holders, place, space, state: Vec::new() })
+    }
+
+    /// What is being prepared, as the log kept it; `None`: this process does not have those definitions.
+    pub fn restore_prepared(
+        bridge: &Bridge,
+        log: &impl Log,
+        place: Place,
+        space: Space,
+        generation: Generation,
+    ) -> Result<Option<Side>, LogError> {
+        match bridge.library.get(generation) {
+            Some(_) => Side::restore(bridge, log, place, space, generation, true).map(Some),
+            None => Ok(None),
+        }
     }
 
     /// As the log kept it.
@@ -100,7 +113,7 @@ impl Side {
     pub fn unshare(&mut self, resource: ResourceKey, heard: &Ownership, stamp: Instant) -> bool {
         let ordered = match heard {
             Ownership::Delete { version, .. } => *version,
-            Ownership::Claim(_) | Ownership::Held { .. } | Ownership::Unclear(_) => None,
+            Ownership::Claim(_) | Ownership::Held { .. } | Ownership::Unclear(_) | Ownership::Asked { .. } => None,
         };
         let news = if self.broadcast.knows(resource) {
             self.broadcast.delete(resource, ordered, stamp)
@@ -131,17 +144,22 @@ impl Side {
         news
     }
 
-    /// Remembers which broadcast resources a record refers to; what is among the member's own resources is none. Gives the version
-    /// that the member has of the record's own resource.
-    pub fn refer(&mut self, log: &impl Log, person: Person, put: &Put) -> Result<Option<Version>, LogError> {
+    /// Remembers which broadcast resources an input refers to; what is among the member's own resources is none. Gives the version
+    /// that the member has of the resource that a record is.
+    pub fn refer(&mut self, log: &impl Log, person: Person, input: &Input) -> Result<Option<Version>, LogError> {
+        let keys = input.refers_to();
+        let own = if let Input::Put(put) = input { Some(put.key) } else { None };
+        if keys.is_empty() && own.is_none() {
+            return Ok(None);
+        }
         let one = self.members.look(log, person)?;
-        for key in put.content.evidence.iter().flat_map(Evidence::refers_to).filter(|key| !one.versions.knows(*key)) {
+        for key in keys.into_iter().filter(|key| !one.versions.knows(*key)) {
             if self.referring.entry(key).or_default().insert(person) {
                 let key = [&[self.space.key(REFERRING)][..], &key.as_u64().to_be_bytes(), person.as_bytes()].concat();
                 self.state.push((self.place, key, Some(Vec::new())));
             }
         }
-        Ok(one.versions.of(put.key))
+        Ok(own.and_then(|own| one.versions.of(own)))
     }
 
     /// The member, and what its step needs.

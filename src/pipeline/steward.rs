@@ -19,6 +19,8 @@ pub struct Kept {
     pub last: Generation,
     /// The types that landing has from the beginning, or that an operator let pass without.
     pub types: BTreeSet<String>,
+    /// It has all from the beginning (`landing.keep: all`).
+    pub keeps_all: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -94,7 +96,8 @@ impl Steward {
             None if self.kept.in_force.1 == hash && purpose == Purpose::Adopt => true,
             None => {
                 self.kept.last += 1;
-                let missing = types.difference(&self.kept.types).cloned().collect();
+                let known = |name: &&String| self.kept.keeps_all || self.kept.types.contains(*name);
+                let missing = types.iter().filter(|name| !known(name)).cloned().collect();
                 let (generation, hash) = (self.kept.last, hash.to_owned());
                 self.kept.next = Some(Next { generation, hash, purpose, step: Step::Preparing, proceed: false, missing });
                 (self.given, self.heard) = (false, None);
@@ -216,7 +219,9 @@ impl Next {
 
 impl Progress {
     fn has_caught_up(&self, of: Generation) -> bool {
-        matches!(&self.standing, Standing::Preparing { generation, replayed, landed, .. } if *generation == of && replayed >= landed)
+        let replayed_all =
+            matches!(&self.standing, Standing::Preparing { generation, replayed, landed, .. } if *generation == of && replayed >= landed);
+        replayed_all && !self.lacks_content
     }
 
     fn messages(&self) -> (u64, u64) {

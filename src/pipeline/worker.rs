@@ -6,7 +6,7 @@ use super::outputs::Facts;
 use super::owners::Owners;
 use super::shard::Shard;
 use super::{Bridge, Stage};
-use crate::log::{Batch, Clock, Log, LogError, Place, Retry, Topic, Trouble};
+use crate::log::{Batch, Clock, Log, LogError, Place, Record, Retry, Topic, Trouble};
 use crate::observe::{Committed, HoldChanged, Standing};
 use footbridge_core::time::Instant;
 use std::collections::{BTreeMap, BTreeSet};
@@ -20,7 +20,11 @@ pub struct Worker<L: Log> {
     clock: Clock,
     shards: BTreeMap<Place, Shard>,
     owners: BTreeMap<Place, Owners>,
+    /// What was read last; between two turns those records of it that wait for slices. Nothing more is read until they are applied.
     batch: Batch,
+    /// The shard that the next slice begins with.
+    first: usize,
+    waits: bool,
     /// The last turn left something to be done without a record. Others see it before its commit is seen.
     busy: Arc<AtomicBool>,
     told: Told,
@@ -86,6 +90,8 @@ impl<L: Log> Worker<L> {
             shards: BTreeMap::new(),
             owners: BTreeMap::new(),
             batch: Batch::default(),
+            first: 0,
+            waits: false,
             busy: Arc::new(AtomicBool::new(true)),
             told: Told::default(),
         }
@@ -121,8 +127,8 @@ impl<L: Log> Worker<L> {
     pub fn turn(&mut self) -> Result<(), Halt> {
         let wait = if self.is_busy() { Duration::ZERO } else { self.until_due() };
         let mut batch = std::mem::take(&mut self.batch);
-        let polled = self.log.poll(wait, &mut batch);
-        let done = polled.map_err(Halt::from).and_then(|()| self.work(&batch));
+        let polled = if std::mem::take(&mut self.waits) { Ok(()) } else { self.log.poll(wait, &mut batch) };
+        let done = polled.map_err(Halt::from).and_then(|()| self.work(&mut batch));
         self.batch = batch;
         done
     }
@@ -151,7 +157,7 @@ impl<L: Log> Worker<L> {
         if due <= now { Duration::from_millis(1) } else { WAIT.min(Duration::from_micros(due.since(now).0.unsigned_abs())) }
     }
 
-    fn work(&mut self, batch: &Batch) -> Result<(), Halt> {
+    fn work(&mut self, batch: &mut Batch) -> Result<(), Halt> {
         for place in &batch.lost {
             self.shards.remove(place);
             self.owners.remove(place);
@@ -169,6 +175,7 @@ impl<L: Log> Worker<L> {
         for shard in self.shards.values_mut() {
             preparing = preparing || shard.go_on(&self.bridge, &self.log, &mut stage)?;
         }
+        let mut waits = Batch::default();
         for record in &batch.records {
             if record.stamp.since(clock) > self.bridge.settings.clock_skew_max {
                 return Err(Halt::Clock { place: record.place, stamp: record.stamp, clock });
@@ -177,6 +184,12 @@ impl<L: Log> Worker<L> {
             match record.place.topic {
                 Topic::Landing => {
                     let shard = self.shards.get_mut(&record.place).ok_or_else(unheld)?;
+                    // Behind one that waits all of that place wait.
+                    let is_behind = waits.records.iter().any(|other: &Record| other.place == record.place);
+                    if is_behind || !shard.makes_way(&self.bridge, &self.log, record, &mut stage)? {
+                        waits.records.push(record.clone());
+                        continue;
+                    }
                     shard.apply(&self.bridge, &self.log, record, clock, &mut stage)?;
                 }
                 Topic::Owners => {
@@ -186,23 +199,51 @@ impl<L: Log> Worker<L> {
             }
         }
         for place in &batch.drained {
-            if let Some(shard) = self.shards.get_mut(place) {
+            if waits.records.iter().any(|record| record.place == *place) {
+                waits.drained.push(*place);
+            } else if let Some(shard) = self.shards.get_mut(place) {
                 shard.drained();
             }
         }
-        let mut busy = preparing;
+        let mut busy = preparing || !waits.records.is_empty();
+        busy |= self.slice(&mut stage)?;
         for shard in self.shards.values_mut() {
-            busy |= shard.work(&self.bridge, &self.log, self.bridge.settings.slice, &mut stage)?;
             shard.tick(clock, &mut stage);
             busy |= shard.is_changing();
         }
         self.busy.store(busy, Ordering::Release);
-        self.commit(stage, batch.records.len())?;
+        self.commit(stage, batch.records.len() - waits.records.len())?;
         if !batch.assigned.is_empty() {
             // What was restored stands before anything is committed.
             self.tell();
         }
+        self.waits = !waits.records.is_empty();
+        if self.waits {
+            *batch = waits;
+        }
         Ok(())
+    }
+
+    /// One slice of what time asks for, whichever partitions have it: a record that comes meanwhile waits for no more than that. Each
+    /// partition has one piece at least, so that a backlog ends in the turn in which its end was seen. Whether there may be more.
+    fn slice(&mut self, stage: &mut Stage) -> Result<bool, Halt> {
+        let (mut left, mut more) = (self.bridge.settings.slice, false);
+        let count = self.shards.len();
+        let places: Vec<Place> = self.shards.keys().copied().collect();
+        for step in 0..count {
+            let index = (self.first + step) % count;
+            let Some(shard) = self.shards.get_mut(&places[index]) else { continue };
+            let most = left.max(1);
+            let mut mine = most;
+            more |= shard.work(&self.bridge, &self.log, &mut mine, stage)?;
+            let before = left;
+            left = left.saturating_sub(most - mine);
+            if before > 0 && left == 0 {
+                // The others come first the next time.
+                self.first = (index + 1) % count;
+            }
+        }
+        Ok(more)
     }
 
     fn commit(&mut self, mut stage: Stage, records: usize) -> Result<(), Halt> {
@@ -242,6 +283,7 @@ impl<L: Log> Worker<L> {
     pub fn recover(&mut self) -> Result<(), Halt> {
         self.shards.clear();
         self.owners.clear();
+        self.waits = false;
         // What is held comes with the next batch.
         self.busy.store(true, Ordering::Release);
         match self.log.abort() {

@@ -3,16 +3,16 @@
 //! In: FHIR bytes and the name of their source. Out: landing entries, those of one person in one group; what was refused.
 //! Never here: an acknowledgement, a clock, or what a resource says beyond whose it is.
 
-use super::ReadBy;
 use super::landing::{self, Envelope, Note, Partitions, Resource};
+use super::{Keep, ReadBy};
 use crate::log::{Entry, Kind};
 use footbridge_core::fhir::bundle::{self, Bundle, BundleKind, Change};
 use footbridge_core::fhir::{self, BundleLinks, Unreadable, Version, Versions, peek};
-use footbridge_core::key::{Keys, Person};
+use footbridge_core::key::{Keys, Person, ResourceKey};
 use footbridge_core::shard::{ContactPreference, Origin, Preference, Route};
 use footbridge_core::time::Instant;
 use sha2::{Digest, Sha256};
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 /// One source as the configuration names it.
 #[derive(Debug, Clone)]
@@ -42,6 +42,8 @@ pub struct Received {
     pub unread: u64,
     /// Changes that say nothing of a resource.
     pub skipped: u64,
+    /// Consents of which the owners know whose they are, and nobody else does.
+    awaited: Vec<ResourceKey>,
     /// Of a retry: a delete in it has no version, and nothing stands in for one.
     unordered: bool,
     /// Entries of the Bundle (from 1; `None`: the whole) that could not be read; each is on its way to quarantine.
@@ -62,10 +64,16 @@ impl Intake {
             let origin = Origin { definitions, keys: &self.keys, namespace: &source.namespace, versions: source.versions };
             route = origin.route(body, given_id, links);
             if !matches!(route, Route::Unread) {
-                break;
+                return route;
             }
         }
-        route
+        match (self.read_by.keep, self.read_by.all().first()) {
+            (Keep::All, Some(definitions)) => {
+                Origin { definitions, keys: &self.keys, namespace: &source.namespace, versions: source.versions }
+                    .route_unread(body, given_id, links)
+            }
+            (Keep::Read | Keep::All, _) => route,
+        }
     }
 
     /// A resource, or a Bundle: what one Bundle says of a person is one group.
@@ -73,10 +81,11 @@ impl Intake {
         let mut received = Received::default();
         match peek::kind(body) {
             Ok(kind) if kind == "Bundle" => self.whole(source, body, &mut received),
-            Ok(_) => self.resource(source, body, None, None, None, &mut received),
-            Err(why) => self.refuse(source, body, None, why, &mut received),
+            // Of a broken Consent the reader may still find out whose it is.
+            Ok(_) | Err(_) => self.resource(source, body, None, None, None, &mut received),
         }
         mark_groups(&mut received.entries);
+        self.await_owners(source, &mut received);
         received
     }
 
@@ -111,6 +120,7 @@ impl Intake {
             return Err("a delete in it has no version: nobody can tell what came after it; have its source send it again");
         }
         mark_groups(&mut received.entries);
+        self.await_owners(source, &mut received);
         received.entries.push(landing::retried(crate::log::Place::landing(partition), key.as_bytes()));
         Ok(received)
     }
@@ -145,7 +155,7 @@ impl Intake {
     }
 
     fn deleted(&self, source: &Source, kind: &str, id: &str, version: Option<Version>, received: &mut Received) {
-        if !self.read_by.reads(kind) {
+        if !self.read_by.takes(kind) {
             received.unread += 1;
             return;
         }
@@ -160,6 +170,7 @@ impl Intake {
                 });
             }
         }
+        received.awaited.extend((kind == CONSENT).then_some(resource));
         let number = number_of(&[kind.as_bytes(), id.as_bytes(), &version.map_or(0, |version| version.0).to_be_bytes()]);
         received.entries.push(landing::note(self.partitions.owners_of(resource), resource, &note, number, &source.name));
     }
@@ -194,10 +205,12 @@ impl Intake {
                 }
             }
             Route::Nobody { key, version } => {
+                received.awaited.extend((peek::kind(body).is_ok_and(|kind| kind == CONSENT)).then_some(key));
                 let note = Note::Nobody { resource: key, version };
                 received.entries.push(landing::note(self.partitions.owners_of(key), key, &note, number_of(&[body]), &source.name));
             }
             Route::Unclear { kind, key, version, why } => {
+                received.awaited.extend((kind == CONSENT).then_some(key));
                 let note = Note::Unclear { resource: key, version, kind };
                 received.entries.push(landing::note(self.partitions.owners_of(key), key, &note, number_of(&[body]), &source.name));
                 self.quarantine(source, &envelope, received);
@@ -207,7 +220,24 @@ impl Intake {
                 self.quarantine(source, &envelope, received);
                 received.refused.push((entry, why));
             }
+            // The shard reads nothing of it; definitions that do put it into quarantine.
+            Route::Kept => self.quarantine(source, &envelope, received),
         }
+    }
+
+    /// What a Bundle says of persons waits for what it says of Consents by way of the owners: a permit must not count before
+    /// the denial beside it, or the delete of another permit.
+    fn await_owners(&self, source: &Source, received: &mut Received) {
+        if received.awaited.is_empty() {
+            return;
+        }
+        let persons: BTreeSet<Person> = received.entries.iter().filter_map(person_of).collect();
+        let pairs = persons.iter().flat_map(|person| received.awaited.iter().map(move |resource| (*person, *resource)));
+        let first = pairs.map(|(person, resource)| {
+            landing::told(self.partitions.of(&person), person, &landing::Told::Awaits(resource), 0, &source.name)
+        });
+        let first: Vec<Entry> = first.collect();
+        received.entries.splice(0..0, first);
     }
 
     fn refuse(&self, source: &Source, body: &[u8], entry: Option<usize>, why: Unreadable, received: &mut Received) {
@@ -244,6 +274,8 @@ impl Intake {
     }
 }
 
+const CONSENT: &str = "Consent";
+
 const UNSTAMPED: Instant = Instant::from_micros(i64::MIN + 1);
 
 /// A retry has the version that it would have had.
@@ -254,22 +286,24 @@ fn as_if(route: Route, as_of: Option<Instant>) -> Route {
         Route::Persons { kind, key, version, persons } => Route::Persons { kind, key, version: stood_in(version), persons },
         Route::Nobody { key, version } => Route::Nobody { key, version: stood_in(version) },
         Route::Unclear { kind, key, version, why } => Route::Unclear { kind, key, version: stood_in(version), why },
-        unchanged @ (Route::Unread | Route::Unreadable(_)) => unchanged,
+        unchanged @ (Route::Unread | Route::Kept | Route::Unreadable(_)) => unchanged,
     }
+}
+
+/// Of whom a resource is that the entry brings.
+fn person_of(entry: &Entry) -> Option<Person> {
+    let key = entry.key.first_chunk::<16>().filter(|_| entry.headers.kind == Kind::Put)?;
+    Some(Person::from_bytes(*key)).filter(|person| *person != landing::NOBODY)
 }
 
 /// All but the last record of each person are followed by more. A delete reaches its persons by way of the owners, apart.
 fn mark_groups(entries: &mut [Entry]) {
-    let mut last: HashMap<[u8; 16], usize> = HashMap::new();
-    let person = |entry: &Entry| match entry.headers.kind {
-        Kind::Put => entry.key.first_chunk::<16>().copied().filter(|person| person != landing::NOBODY.as_bytes()),
-        _ => None,
-    };
+    let mut last: HashMap<Person, usize> = HashMap::new();
     for (number, entry) in entries.iter().enumerate() {
-        last.extend(person(entry).map(|person| (person, number)));
+        last.extend(person_of(entry).map(|person| (person, number)));
     }
     for (number, entry) in entries.iter_mut().enumerate() {
-        if let Some(person) = person(entry) {
+        if let Some(person) = person_of(entry) {
             entry.headers.more = last.get(&person) != Some(&number);
         }
     }
@@ -296,11 +330,15 @@ mod tests {
     use std::sync::Arc;
 
     fn intake(versions: Versions) -> Intake {
+        keeping(versions, Keep::Read)
+    }
+
+    fn keeping(versions: Versions, keep: Keep) -> Intake {
         let mappings = mappings::read_files(&Files::Texts(shipped::MAPPINGS)).mappings.expect("they are right");
         let definitions = Arc::new(Definitions::new(mappings.catalogue, mappings.policy, mappings.valuesets));
         let source = Source { name: "ehr".into(), namespace: String::new(), versions };
         Intake {
-            read_by: ReadBy::new(definitions),
+            read_by: ReadBy::new(definitions, keep),
             keys: Keys::new(b"a routing secret of tests"),
             partitions: Partitions(4),
             sources: vec![source],
@@ -343,6 +381,41 @@ mod tests {
         assert_eq!(received.entries[0].key[..16], *intake.keys.person("", "bea").as_bytes());
         let record = Record::new(&received.entries[0], 9, Instant::END);
         assert_eq!(landing::envelope(&record).expect("an envelope").links, [("urn:uuid:1", "Patient", "bea")]);
+    }
+
+    #[test]
+    fn what_a_bundle_says_of_a_person_waits_where_it_says_something_of_a_consent_by_way_of_the_owners() {
+        let intake = intake(Versions::LastUpdated);
+        let (ann, consent) = (intake.keys.person("", "ann"), intake.keys.resource("", "Consent", "c"));
+        for (kind, awaits) in [("Consent", true), ("Observation", false)] {
+            let body = format!(
+                r#"{{"resourceType":"Bundle","type":"batch","entry":[{{"resource":{{"resourceType":"Patient","id":"ann"}},"request":{{"method":"PUT","url":"Patient/ann"}}}},{{"request":{{"method":"DELETE","url":"{kind}/c"}}}}]}}"#
+            );
+            let entries = intake.receive(&intake.sources[0], body.as_bytes()).entries;
+            let record = Record::new(&entries[0], 9, FIRST);
+            let waits =
+                record.kind == Kind::Message && matches!(landing::told_of(&record), Ok(landing::Told::Awaits(key)) if key == consent);
+            assert_eq!(waits, awaits, "{kind}");
+            assert!(landing::person(&record).is_ok_and(|person| person == ann));
+            assert_eq!(entries.iter().filter(|entry| entry.headers.kind == Kind::Message).count(), usize::from(awaits));
+        }
+    }
+
+    #[test]
+    fn a_type_that_nothing_reads_is_dropped_or_kept_with_its_person() {
+        let person = |intake: &Intake, body: &str| {
+            let received = intake.receive(&intake.sources[0], body.as_bytes());
+            assert!(received.refused.is_empty());
+            let whose = received.entries.first().map(|entry| entry.key[..16].to_vec());
+            (received.unread, whose)
+        };
+        let (read, all) = (intake(Versions::LastUpdated), keeping(Versions::LastUpdated, Keep::All));
+        let whole = r#"{"resourceType":"ClinicalImpression","id":"i","subject":{"reference":"Patient/ann"}}"#;
+        assert_eq!(person(&read, whole), (1, None));
+        assert_eq!(person(&all, whole), (0, Some(all.keys.person("", "ann").as_bytes().to_vec())));
+        // Whose it is cannot be told: it waits for those who read it.
+        let unclear = r#"{"resourceType":"ClinicalImpression","subject":{"reference":"urn:x"}}"#;
+        assert_eq!(person(&all, unclear), (0, Some(landing::NOBODY.as_bytes().to_vec())));
     }
 
     #[test]

@@ -3,12 +3,13 @@
 //! In: inputs to be appended, records as read. Out: entries; the same inputs again.
 //! Never here: what an input brings about, or a record that is skipped because it cannot be read.
 
-use crate::log::{Entry, Headers, Kind, Place, Record};
+use crate::log::{Entry, Headers, Kind, Place, Record, Topic};
 use footbridge_core::fhir::Version;
 use footbridge_core::key::{self, Person, ResourceKey};
 use footbridge_core::shard::{ContactPreference, Input, Message, Ownership, Preference, Unclear};
 use footbridge_core::time::Instant;
 use serde::{Deserialize, Serialize};
+use std::collections::HashMap;
 
 /// A resource as its source sent it, with what only its Bundle knew.
 #[derive(Serialize, Deserialize)]
@@ -92,6 +93,8 @@ pub enum Told {
     Erase,
     /// The owners have nothing more to say of this resource.
     Confirmed(ResourceKey),
+    /// What else its Bundle said waits for the owners of this resource.
+    Awaits(ResourceKey),
 }
 
 impl Told {
@@ -103,6 +106,7 @@ impl Told {
             Input::Preference(preference) => Some(Told::Preference(preference)),
             Input::Erase => Some(Told::Erase),
             Input::Confirmed(key) => Some(Told::Confirmed(key)),
+            Input::Awaits(key) => Some(Told::Awaits(key)),
             // A resource travels as its own bytes; the others are no records of a person.
             Input::Put(_) | Input::Adopt(_) | Input::Review | Input::Tick => None,
         }
@@ -121,13 +125,14 @@ impl Told {
             Told::Preference(preference) => Input::Preference(preference),
             Told::Erase => Input::Erase,
             Told::Confirmed(key) => Input::Confirmed(key),
+            Told::Awaits(key) => Input::Awaits(key),
         }
     }
 
     const fn kind(&self) -> Kind {
         match self {
             Told::Delete(_) | Told::Unclear(_) => Kind::Delete,
-            Told::Message(_) | Told::Confirmed(_) => Kind::Message,
+            Told::Message(_) | Told::Confirmed(_) | Told::Awaits(_) => Kind::Message,
             Told::Preference(_) => Kind::Preference,
             Told::Erase => Kind::Erase,
         }
@@ -183,7 +188,8 @@ fn headers(kind: Kind, resource_type: &str, version: Option<Version>, more: bool
 }
 
 fn encode<T: Serialize>(value: &T) -> Vec<u8> {
-    postcard::to_stdvec(value).expect("plain data")
+    // Room for what most say, so that it need not grow while it is written.
+    postcard::to_extend(value, Vec::with_capacity(96)).expect("plain data")
 }
 
 /// `person/resource/version`: without a version of its own the next record of the resource takes its place.
@@ -228,13 +234,18 @@ pub fn told(place: Place, person: Person, told: &Told, number: u64, source: &str
     let resource = match told {
         Told::Delete(delete) => delete.key,
         Told::Unclear(unclear) => unclear.key,
-        Told::Confirmed(key) => *key,
+        Told::Confirmed(key) | Told::Awaits(key) => *key,
         Told::Message(_) | Told::Preference(_) | Told::Erase => ResourceKey::from_u64(number),
     };
     let mut key = resource_key(person, resource, Some(Version(number.cast_signed())));
     // Of another kind than a resource's own records.
     key.push(told.kind() as u8);
     Entry { place, key, headers: headers(told.kind(), "", None, false, source), value: encode(told) }
+}
+
+/// Everything of a person has to go. Of several such records the newest stands.
+pub fn erase(partitions: Partitions, person: Person, source: &str) -> Entry {
+    told(partitions.of(&person), person, &Told::Erase, 0, source)
 }
 
 /// From one member to another, as the definitions of one generation see them: those of another do not hear it.
@@ -288,6 +299,27 @@ pub fn note(place: Place, resource: ResourceKey, note: &Note, number: u64, sourc
     Entry { place, key, headers: headers(Kind::Claim, "", None, false, source), value: encode(note) }
 }
 
+/// Most bytes of notes that share one record.
+const NOTES_BYTES_MAX: usize = 8 << 10;
+
+/// Notes to the same owners in one record: its key is the first one's. Their order stays.
+pub fn joined(entries: Vec<Entry>) -> Vec<Entry> {
+    let (mut out, mut open): (Vec<Entry>, HashMap<Place, usize>) = (Vec::with_capacity(entries.len()), HashMap::new());
+    for entry in entries {
+        if entry.place.topic == Topic::Owners {
+            match open.get(&entry.place).and_then(|at| out.get_mut(*at)) {
+                Some(first) if first.value.len() + entry.value.len() <= NOTES_BYTES_MAX => {
+                    first.value.extend(entry.value);
+                    continue;
+                }
+                Some(_) | None => _ = open.insert(entry.place, out.len()),
+            }
+        }
+        out.push(entry);
+    }
+    out
+}
+
 /// For a whole partition: `kind/source`, so that the newest stands for all.
 pub fn control(place: Place, kind: Kind, source: &str, value: Vec<u8>) -> Entry {
     let mut key = vec![kind as u8];
@@ -337,6 +369,17 @@ pub fn contact_preference_of(record: &Record) -> Result<ContactPreference, Damag
 
 pub fn note_of(record: &Record) -> Result<Note, Damaged> {
     postcard::from_bytes(record.value()).map_err(|_| Damaged)
+}
+
+/// All notes of a record of the owners, in the order in which they were sent: one at least.
+pub fn notes_of(record: &Record) -> Result<Vec<Note>, Damaged> {
+    let (mut notes, mut rest) = (Vec::new(), record.value());
+    while !rest.is_empty() {
+        let (note, after) = postcard::take_from_bytes(rest).map_err(|_| Damaged)?;
+        notes.push(note);
+        rest = after;
+    }
+    if notes.is_empty() { Err(Damaged) } else { Ok(notes) }
 }
 
 pub fn complete_to(record: &Record) -> Result<Instant, Damaged> {

@@ -3,9 +3,9 @@
 //! In: bytes as they come. Out: blocks; a line longer than the limit is passed over and said so.
 //! Never here: a line held in memory beyond the limit.
 //!
-//! The rule for what a file is: where one of its first two lines (blank ones aside) is a whole JSON value, or there is
-//! only one line, each line is a record. Otherwise the file is one JSON value over many lines. The second line is
-//! looked at so that a broken first record does not make a single value of a million good ones.
+//! The rule for what a file is: where one of its first two lines (blank ones aside) is a whole JSON value, or both begin an
+//! object and the first does not go on, or there is only one line, each line is a record. Otherwise the file is one JSON
+//! value over many lines. So broken first records do not make a single value of a million good ones.
 
 use super::file::{Block, Found, Limits, Why};
 use footbridge_core::fhir::scan::Scan;
@@ -31,6 +31,13 @@ pub(super) struct Lines<R> {
 enum Shape {
     Lines,
     Whole,
+}
+
+/// Two broken records: within one value an object begins only after what leads to it.
+fn begin_each_a_record(lines: &[&[u8]]) -> bool {
+    let [first, second] = lines else { return false };
+    let goes_on = matches!(first.last(), Some(b':' | b',' | b'[' | b'{'));
+    first.starts_with(b"{") && second.starts_with(b"{") && !goes_on
 }
 
 impl<R: Read> Lines<R> {
@@ -84,7 +91,7 @@ impl<R: Read> Lines<R> {
             full_lines(&self.held).chain([rest]).map(<[u8]>::trim_ascii).filter(|line| !line.is_empty()).take(2).collect();
         // Without a single full line yet, the line is too long for one record, and is treated as such.
         let only_line = lines.len() < 2 && (self.ended || lines.is_empty());
-        if only_line || lines.iter().any(|line| is_whole(line)) { Shape::Lines } else { Shape::Whole }
+        if only_line || lines.iter().any(|line| is_whole(line)) || begin_each_a_record(&lines) { Shape::Lines } else { Shape::Whole }
     }
 
     fn lines(&mut self, found: &mut Vec<Found>) -> Vec<u8> {
@@ -234,6 +241,10 @@ mod tests {
         assert_eq!(told(b"{\"a\":\n{\"a\":2}\n"), ["1: {\"a\":", "2: {\"a\":2}"]);
         assert_eq!(told(b"{\"a\":1}\n}{\n{\"a\":3}\n"), ["1: {\"a\":1}", "2: }{", "3: {\"a\":3}"]);
         assert_eq!(told(b"{\"a\":1}\n\xff\xfe\n{}").len(), 3);
+        // Two of them at the start, too.
+        assert_eq!(told(b"{\"a\":[1\n{\"b\":\"x\n{\"a\":3}\n").len(), 3);
+        // What leads to an object keeps two such lines together.
+        assert_eq!(told(b"{\"a\":\n{\"b\":\n1}}\n").len(), 1);
     }
 
     #[test]

@@ -13,4 +13,4 @@ pub mod push;
 mod read_by;
 
 pub use file::{Block, Blocks, Limits, Progress, Record, Refused, Why};
-pub use read_by::ReadBy;
+pub use read_by::{Keep, ReadBy};

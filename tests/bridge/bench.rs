@@ -12,6 +12,7 @@ use footbridge::log::faulty::FaultySession;
 use footbridge::log::faulty::{Faulty, VirtualClock};
 use footbridge::log::{Landing, OutTopic};
 use footbridge::pipeline::{self, Board, Bridge, Content, Library, Worker};
+use footbridge::source::Keep;
 use footbridge::source::intake::{Intake, Source};
 use footbridge::source::landing::Partitions;
 use footbridge_core::fhir::Versions;
@@ -27,6 +28,9 @@ const PARTITIONS: u16 = 4;
 pub fn shipped_mappings() -> Mappings {
     mappings::read_files(&Files::Texts(shipped::MAPPINGS)).mappings.expect("the shipped mappings are right")
 }
+
+/// Stands for a tombstone among events.
+pub const REMOVED: &str = "removed";
 
 pub fn at(text: &str) -> Instant {
     Instant::parse(text).expect("an instant")
@@ -67,7 +71,7 @@ impl Bench {
         let feed = pipeline::Feed { source: source.clone(), marked: true, proves };
         let clock = VirtualClock::at(from);
         let log = Faulty::new(PARTITIONS, clock.clock(), seed);
-        let library = Arc::new(Library::new(0, Content::new(mappings, MEMBER)));
+        let library = Arc::new(Library::new(0, Content::new(mappings, MEMBER), Keep::Read));
         let intake = Intake { read_by: library.read_by.clone(), keys: keys.clone(), partitions, sources: vec![source] };
         let settings = pipeline::Settings { members_max: 16, slice: 2, ..pipeline::Settings::default() };
         let bridge = Bridge { library, keys, board: Board::default(), name: "urn:test".into(), partitions, feeds: vec![feed], settings };
@@ -105,7 +109,7 @@ impl Bench {
             let outputs = self.log.outputs(&OutTopic::Audience((*audience).into()), 0, usize::MAX);
             for stored in outputs.list {
                 let member = String::from_utf8(stored.key).expect("a member id is text");
-                let json = String::from_utf8(stored.value.expect("an event")).expect("JSON is text");
+                let json = String::from_utf8(stored.value.unwrap_or_else(|| REMOVED.into())).expect("JSON is text");
                 told.entry(((*audience).to_owned(), member)).or_default().push(json);
             }
         }

@@ -33,7 +33,7 @@ const ROUNDS_MAX: u32 = 20_000;
 impl Fleet {
     pub fn new(bench: Bench, chance: Chance, orders: Orders) -> Fleet {
         let in_force = (0, bench.bridge.library.in_force().hash.clone());
-        let kept = Kept { in_force, next: None, last: 0, types: types(&bench, 0) };
+        let kept = Kept { in_force, next: None, last: 0, types: types(&bench, 0), keeps_all: false };
         let steward = Steward::new(kept.clone());
         let mut fleet = Fleet { bench, chance, workers: Vec::new(), orders, halts: 0, steward, kept, adopted: 0 };
         fleet.share();

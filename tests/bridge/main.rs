@@ -7,11 +7,15 @@
 mod acts;
 mod bench;
 mod checks;
+mod erasures;
 mod faults;
 mod fleet;
+mod lacking;
 mod naive;
 mod saboteur;
+mod seeds;
 mod sim;
+mod slicing;
 mod tape;
 mod wide;
 mod world;

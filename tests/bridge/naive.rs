@@ -16,6 +16,8 @@ pub struct Known {
     current: BTreeSet<(usize, Instant)>,
     /// Consents of which a version came late that had never been current: it may close the gate until a newer one comes.
     late: BTreeSet<usize>,
+    /// Of each resource that was erased the newest version there was, and whose it was.
+    erased: BTreeMap<(Kind, usize), (Instant, usize)>,
     opted_out: BTreeSet<usize>,
     pub stopped: BTreeSet<&'static str>,
     /// Numbers that want no texts, for messages of the CRM or (`true`) of anybody.
@@ -25,12 +27,16 @@ pub struct Known {
 impl Default for Known {
     fn default() -> Known {
         let (newest, current, late, opted_out) = (BTreeMap::new(), BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
-        Known { variant: VARIANTS[0], newest, current, late, opted_out, numbers_out: BTreeSet::new(), stopped: BTreeSet::new() }
+        let (numbers_out, stopped, erased) = (BTreeSet::new(), BTreeSet::new(), BTreeMap::new());
+        Known { variant: VARIANTS[0], newest, current, late, erased, opted_out, numbers_out, stopped }
     }
 }
 
 impl Known {
     pub fn hear(&mut self, record: &Record) {
+        if self.is_overtaken(record) {
+            return;
+        }
         let consent = record.kind == Kind::Consent;
         if let Some(newest) = self.newest.get(&(record.kind, record.id)).filter(|newest| newest.version > record.version) {
             if consent && newest.what.is_some() && !self.current.contains(&(record.id, record.version)) {
@@ -57,6 +63,26 @@ impl Known {
         if out { _ = self.numbers_out.insert(key) } else { _ = self.numbers_out.remove(&key) }
     }
 
+    /// Whoever was merged into the person goes, too. Deletes stay known, and that there were newer versions.
+    pub fn erase(&mut self, person: usize) -> BTreeSet<usize> {
+        let gone = self.group(person);
+        for one in &gone {
+            let theirs = |record: &Record| record.person == *one && record.kind != Kind::Medication && record.what.is_some();
+            let erased = self.newest.extract_if(.., |_, record| theirs(record));
+            self.erased.extend(erased.map(|(key, record)| (key, (record.version, *one))));
+            self.current.retain(|(id, _)| id / 2 != *one);
+            self.late.retain(|id| id / 2 != *one);
+            self.opted_out.remove(one);
+        }
+        gone
+    }
+
+    /// The owners still know the version that was erased: of another person only a newer one counts.
+    fn is_overtaken(&self, record: &Record) -> bool {
+        let known = self.erased.get(&(record.kind, record.id));
+        known.is_some_and(|(version, person)| *version > record.version && *person != record.person)
+    }
+
     fn what(&self, kind: Kind, id: usize) -> Option<&What> {
         self.newest.get(&(kind, id))?.what.as_ref()
     }
@@ -65,7 +91,7 @@ impl Known {
         matches!(self.what(Kind::Patient, other), Some(What::Patient { replaces, .. }) if *replaces == Some(person))
     }
 
-    fn survivor(&self, person: usize) -> Option<usize> {
+    pub fn survivor(&self, person: usize) -> Option<usize> {
         let own = match self.what(Kind::Patient, person) {
             Some(What::Patient { replaced_by, .. }) => *replaced_by,
             _ => None,
@@ -90,7 +116,7 @@ impl Known {
     }
 
     /// The person and all who were merged into it.
-    fn group(&self, person: usize) -> BTreeSet<usize> {
+    pub fn group(&self, person: usize) -> BTreeSet<usize> {
         let mut group = BTreeSet::from([person]);
         let joins = |group: &BTreeSet<usize>, old: &usize| {
             !group.contains(old) && self.survivor(*old).is_some_and(|survivor| group.contains(&survivor))

@@ -4,7 +4,7 @@
 //! Never here: a fault that a real log may have; those are the faulty log's own.
 
 use footbridge::log::faulty::{Chance, FaultySession};
-use footbridge::log::{Batch, Bytes, Commit, Kind, Log, LogError, OutTopic, Place, Record, Retry, Topic, Trouble};
+use footbridge::log::{Batch, Bytes, Commit, Kind, Log, LogError, OutTopic, Output, Place, Record, Retry, Topic, Trouble};
 use footbridge::pipeline::Position;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -44,9 +44,13 @@ pub enum Fault {
     TickLost,
     /// What could not be read does not come to quarantine.
     QuarantineLost,
+    /// What erasures reach stays in landing.
+    ErasedStays,
+    /// A tombstone does not come to its topic.
+    TombstoneLost,
 }
 
-pub const FAULTS: [Fault; 16] = [
+pub const FAULTS: [Fault; 18] = [
     Fault::OutputLost,
     Fault::OutputsTwice,
     Fault::OutputsOfAFailedCommit,
@@ -63,6 +67,8 @@ pub const FAULTS: [Fault; 16] = [
     Fault::HandOverLost,
     Fault::TickLost,
     Fault::QuarantineLost,
+    Fault::ErasedStays,
+    Fault::TombstoneLost,
 ];
 
 /// One for all sessions of a run.
@@ -146,12 +152,16 @@ impl Saboteur {
 
     fn spoil_commit(&mut self, commit: &mut Commit) {
         let orders = &self.orders;
-        if let Some(event) = commit.outputs.iter().position(|output| matches!(output.topic, OutTopic::Audience(_)))
+        if let Some(event) =
+            commit.outputs.iter().position(|output| matches!(output.topic, OutTopic::Audience(_)) && output.value.is_some())
             && orders.does(Fault::OutputLost)
         {
             commit.outputs.remove(event);
         }
         commit.outputs.retain(|output| output.topic != OutTopic::Quarantine || !orders.does(Fault::QuarantineLost));
+        let is_tombstone = |output: &Output| matches!(output.topic, OutTopic::Audience(_)) && output.value.is_none();
+        commit.outputs.retain(|output| !is_tombstone(output) || !orders.does(Fault::TombstoneLost));
+        commit.landing_erased.retain(|_| !orders.does(Fault::ErasedStays));
         if !commit.outputs.is_empty() && orders.does(Fault::OutputsTwice) {
             commit.outputs.extend(commit.outputs.clone());
         }
@@ -170,8 +180,8 @@ impl Saboteur {
         for (place, key, value) in &mut commit.state {
             let Some(bytes) = value.as_mut().filter(|_| key == b"p") else { continue };
             let mut position = Position::decode(*place, bytes).expect("the pipeline wrote it");
-            if position.hold_from.is_some() && orders.does(Fault::HoldForgotten) {
-                position.hold_from = None;
+            if position.hold.is_some() && orders.does(Fault::HoldForgotten) {
+                position.hold = None;
             }
             if orders.does(Fault::BaselineForgotten) {
                 position.heard = Default::default();
@@ -181,7 +191,7 @@ impl Saboteur {
     }
 
     /// Writes outputs and nothing else.
-    fn write(&mut self, outputs: Vec<footbridge::log::Output>) {
+    fn write(&mut self, outputs: Vec<Output>) {
         // Whatever the answer, the session is failed afterwards as it was before.
         drop(self.session.abort());
         drop(self.session.commit(Commit { outputs, ..Commit::default() }));

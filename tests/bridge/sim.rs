@@ -6,6 +6,7 @@
 use super::bench::{Bench, at, rehearsed};
 use super::fleet::Fleet;
 use super::saboteur::Orders;
+use super::seeds;
 use footbridge::demo::population;
 use footbridge::log::faulty::{Chance, Odds};
 use footbridge_core::time::Span;
@@ -63,7 +64,10 @@ fn whatever_fails_each_event_comes_once_and_none_is_missing() {
         return;
     }
     let seeds = number("FOOTBRIDGE_SIM_SEEDS").unwrap_or(SEEDS);
-    let halts: u64 = (0..seeds).map(|seed| u64::from(run(seed))).sum();
+    let halts: u64 = seeds::each(0..seeds, |seed| Ok(run(seed)))
+        .into_iter()
+        .map(|(seed, halts)| u64::from(halts.unwrap_or_else(|why| panic!("seed {seed}: {why}"))))
+        .sum();
     eprintln!("{seeds} seeds, {halts} failures on the way");
     assert!(halts > seeds, "a simulation in which nothing fails shows nothing");
 }

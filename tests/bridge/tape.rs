@@ -3,12 +3,13 @@
 //! In: records as they were stamped, holds as they were recorded. Out: what each member was told.
 //! Never here: an append; what partitions sent each other is on the tape already.
 
-use super::bench::{Bench, Told};
+use super::bench::{Bench, REMOVED, Told};
 use anyhow::bail;
 use footbridge::log::faulty::{Chance, VirtualClock};
 use footbridge::log::{Batch, Bytes, Commit, Kind, Log, LogError, OutTopic, Place, Record};
-use footbridge::pipeline::{Board, Bridge, Content, Generation, Library, Worker};
-use footbridge_core::time::{Instant, Span};
+use footbridge::pipeline::{Board, Bridge, Content, Generation, Holding, Holds, Library, Settings, Worker};
+use footbridge::source::Keep;
+use footbridge_core::time::Instant;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -16,8 +17,6 @@ use std::time::Duration;
 
 /// All that landing ever took.
 pub type Records = BTreeMap<(Place, u64), Record>;
-/// Of each partition: the first offset of a hold, and the one behind its last.
-pub type Holds = BTreeMap<(Place, u64), u64>;
 
 struct Tape {
     parts: Vec<Part>,
@@ -25,11 +24,9 @@ struct Tape {
     told: Told,
     clock: VirtualClock,
     chance: Chance,
-    hold_after: Span,
     started: bool,
-    /// The worker has slices to work off, before and after a hold; then `play` clears it.
+    /// The worker has something to do before the next order; then `play` clears it.
     waits: Arc<AtomicBool>,
-    waited: bool,
     ordered: bool,
 }
 
@@ -38,31 +35,6 @@ struct Part {
     records: Vec<Record>,
     next: usize,
     committed: u64,
-    holds: BTreeMap<u64, u64>,
-}
-
-impl Part {
-    /// So many records that the next batch may have, and the clock's reading then; of a hold, whether it ends with them.
-    fn chunk(&self, hold_after: Span, most: usize) -> (usize, Instant, Option<bool>) {
-        let first = &self.records[self.next];
-        let rest = &self.records[self.next..];
-        if let Some(&end) = self.holds.range(..=first.offset).next_back().map(|(_, end)| end).filter(|end| first.offset < **end) {
-            let held = rest.iter().enumerate().take_while(|(at, record)| record.offset < end && (*at == 0 || !is_order(record)));
-            let count = held.count();
-            let newest = rest.iter().take(count).map(|record| record.stamp).max().unwrap_or(first.stamp);
-            let ends = rest.get(count).is_none_or(|record| record.offset >= end);
-            return (count, newest.plus(hold_after).plus(Span::seconds(1)), Some(ends));
-        }
-        let (mut count, mut oldest, mut newest) = (0, first.stamp, first.stamp);
-        for record in rest.iter().take(most) {
-            let (low, high) = (oldest.min(record.stamp), newest.max(record.stamp));
-            if self.holds.contains_key(&record.offset) || high.since(low) > hold_after || count > 0 && is_order(record) {
-                break;
-            }
-            (count, oldest, newest) = (count + 1, low, high);
-        }
-        (count, newest, None)
-    }
 }
 
 impl Log for Tape {
@@ -81,19 +53,14 @@ impl Log for Tape {
             return Ok(());
         }
         self.ordered = false;
-        let (count, clock, held) = part.chunk(self.hold_after, 1 + self.chance.below(8));
-        if held.is_some() && !std::mem::replace(&mut self.waited, true) {
-            self.waits.store(true, Ordering::SeqCst);
-            return Ok(());
-        }
-        self.clock.set(clock);
-        batch.records.extend(part.records[part.next..part.next + count].iter().cloned());
-        part.next += count;
-        if held == Some(true) {
-            batch.drained.push(part.place);
-            self.waited = false;
-            self.waits.store(true, Ordering::SeqCst);
-        }
+        let most = 1 + self.chance.below(8);
+        let rest = part.records[part.next..].iter().take(most).enumerate();
+        let chunk: Vec<Record> = rest.take_while(|(at, record)| *at == 0 || !is_order(record)).map(|(_, record)| record.clone()).collect();
+        // What begins a hold is on record: the clock does not.
+        let newest = chunk.iter().map(|record| record.stamp).max().unwrap_or(Instant::BEGIN);
+        self.clock.set(newest);
+        part.next += chunk.len();
+        batch.records.extend(chunk);
         Ok(())
     }
 
@@ -126,7 +93,8 @@ impl Log for Tape {
             self.parts.iter_mut().filter(|part| part.place == place).for_each(|part| part.committed = position);
         }
         for output in commit.outputs {
-            if let (OutTopic::Audience(name), Some(value)) = (output.topic, output.value) {
+            if let OutTopic::Audience(name) = output.topic {
+                let value = output.value.unwrap_or_else(|| REMOVED.into());
                 let key = (name.into_string(), String::from_utf8(output.key).expect("a member id is text"));
                 self.told.entry(key).or_default().push(String::from_utf8(value).expect("JSON is text"));
             }
@@ -150,7 +118,6 @@ pub fn play(bench: &Bench, shelf: Vec<(Generation, Content)>, records: &Records,
         records: records.range((place, 0)..=(place, u64::MAX)).map(|(_, record)| record.clone()).collect(),
         next: 0,
         committed: 0,
-        holds: holds.range((place, 0)..=(place, u64::MAX)).map(|((_, from), end)| (*from, *end)).collect(),
     };
     let clock = VirtualClock::at(Instant::BEGIN);
     let waits = Arc::new(AtomicBool::new(false));
@@ -160,18 +127,17 @@ pub fn play(bench: &Bench, shelf: Vec<(Generation, Content)>, records: &Records,
         told: Told::new(),
         clock: clock.clone(),
         chance,
-        hold_after: bench.bridge.settings.hold_after,
         started: false,
         waits: Arc::clone(&waits),
-        waited: false,
         ordered: false,
     };
     let mut shelf = shelf.into_iter();
     let Some((first, content)) = shelf.next() else { bail!("no definitions") };
-    let library = Library::new(first, content);
+    let library = Library::new(first, content, Keep::Read);
     shelf.for_each(|(generation, content)| library.add(generation, content));
     let Bridge { keys, name, partitions, feeds, settings, .. } = &*bench.bridge;
-    let (keys, name, feeds, settings) = (keys.clone(), name.clone(), feeds.clone(), settings.clone());
+    let (keys, name, feeds) = (keys.clone(), name.clone(), feeds.clone());
+    let settings = Settings { holding: Holding::Recorded(holds.clone()), ..settings.clone() };
     let bridge = Bridge { library: Arc::new(library), keys, board: Board::default(), name, partitions: *partitions, feeds, settings };
     let mut worker = Worker::new(tape, Arc::new(bridge), clock.clock());
     for _ in 0..100_000 {

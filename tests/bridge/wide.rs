@@ -6,31 +6,36 @@
 use super::acts::{Act, Actor};
 use super::bench::{Bench, MEMBER, Told, at};
 use super::checks::Checks;
+use super::erasures::Erasures;
 use super::fleet::Fleet;
 use super::naive::Known;
 use super::saboteur::{Fault, Orders};
-use super::tape::{self, Holds, Records};
-use super::world::{self, AUDIENCES, Kind, PEOPLE, Record, VARIANTS, Variant};
+use super::seeds;
+use super::tape::{self, Records};
+use super::world::{self, AUDIENCES, Kind, PEOPLE, Record, VARIANTS, Variant, patient_id};
 use anyhow::Context;
 use footbridge::config::files::Files;
 use footbridge::config::mappings::{self, Mappings};
-use footbridge::log::Log;
 use footbridge::log::faulty::{Chance, Odds};
-use footbridge::pipeline::{Content, Generation};
+use footbridge::log::{Log, OutTopic, Stored};
+use footbridge::pipeline::{Content, Generation, HELD, Held, Holds};
 use footbridge::source::intake::Source;
 use footbridge::source::landing;
 use footbridge_core::time::{Instant, Span};
 
 struct Run {
     fleet: Fleet,
-    /// Decides what is brought in; the fleet has dice of its own.
+    /// Decides what is brought in; the fleet has dice of its own, and so have retries.
     chance: Chance,
+    retries: Chance,
+    erasures: Erasures,
     source: Source,
     known: Known,
     /// What the oracle knew since the bridge last rested.
     since: Vec<Known>,
     history: Vec<Record>,
     checks: Checks,
+    erased: usize,
     tape: Records,
     now: Instant,
     merges: bool,
@@ -38,8 +43,7 @@ struct Run {
     /// The policy's line of that name, and all definitions there were, by their generation.
     feed: String,
     variants: Vec<(Generation, Variant)>,
-    /// Records may come to a worker in the middle of its slices: where a hold begins meanwhile, what is decided before it
-    /// and what after it is not on record, so that the log cannot be played again.
+    /// Records come to a worker in the middle of its slices, and holds begin there.
     wild: bool,
     /// Each act is told as it happens, for a reader of one seed.
     tells: bool,
@@ -53,6 +57,7 @@ pub struct Tally {
     pub holds: usize,
     pub quarantined: usize,
     pub adopted: usize,
+    pub erased: usize,
 }
 
 const ODDS: Odds = Odds { commit: 20, append: 40, torn: 20, drained_late: 100, short_poll: 300 };
@@ -77,11 +82,14 @@ pub fn run(seed: u64, fault: Option<Fault>) -> anyhow::Result<Tally> {
     let mut run = Run {
         fleet,
         chance,
+        retries: Chance::new(seed.rotate_left(32) ^ 0x9e37_79b9_7f4a_7c15),
+        erasures: Erasures::new(Chance::new(seed.rotate_left(16) ^ 0x51ed_270b_7f4a_9e37)),
         source,
         known,
         since,
         history: Vec::new(),
         checks,
+        erased: 0,
         tape: Records::new(),
         now: from,
         merges,
@@ -93,6 +101,10 @@ pub fn run(seed: u64, fault: Option<Fault>) -> anyhow::Result<Tally> {
     };
     run.checks.tells = tells;
     run.whole()
+}
+
+fn contains(bytes: &[u8], part: &[u8]) -> bool {
+    bytes.windows(part.len()).any(|window| window == part)
 }
 
 fn mappings_of(feed: &str, variant: Variant) -> anyhow::Result<Mappings> {
@@ -130,14 +142,14 @@ impl Run {
         self.fleet.settle()?;
         self.check(true)?;
         self.record();
+        self.fleet.bench.log.compact();
+        self.erasures.landing(&self.fleet, &self.source.namespace)?;
         let holds = self.holds()?;
         let told = self.fleet.bench.told_of(&AUDIENCES);
-        if !self.wild {
-            self.play_again(&holds, &told)?;
-        }
+        self.play_again(&holds, &told)?;
         let quarantined = self.checks.quarantine(&self.fleet.bench, &self.tape)?;
         let events = told.values().map(Vec::len).sum();
-        Ok(Tally { events, halts: self.fleet.halts, holds: holds.len(), quarantined, adopted: self.fleet.adopted })
+        Ok(Tally { events, halts: self.fleet.halts, holds: holds.len(), quarantined, adopted: self.fleet.adopted, erased: self.erased })
     }
 
     fn play_again(&self, holds: &Holds, told: &Told) -> anyhow::Result<()> {
@@ -189,7 +201,30 @@ impl Run {
         kinds
     }
 
-    fn bring_any(&mut self) -> (bool, bool) {
+    /// An operator sends one record of quarantine again. It can be read no better than before: it takes the place of itself.
+    fn retry(&mut self) {
+        let list = self.fleet.bench.log.outputs(&OutTopic::Quarantine, 0, usize::MAX).list;
+        let Some(Stored { key, headers, value: Some(value), .. }) = list.get(self.retries.below(list.len())) else { return };
+        let key = std::str::from_utf8(key).expect("a position is text");
+        let stamp = headers.iter().find(|(name, _)| name == "stamp").map(|(_, text)| at(text)).expect("it says when it was taken");
+        let received = self.fleet.bench.intake.retry(&self.source, key, stamp, value).expect("it was taken before");
+        let is_it = |record: &&Record| record.unreadable && record.what.is_some() && contains(value, record.json().as_bytes());
+        let records = self.history.iter().rfind(is_it).cloned().into_iter().collect();
+        if self.tells {
+            eprintln!("{} {key} is sent again", self.fleet.bench.clock.now());
+        }
+        self.append(Act { entries: received.entries, records, ..Act::default() });
+    }
+
+    /// `at_rest`: all before it is decided.
+    fn bring_any(&mut self, at_rest: bool) -> (bool, bool) {
+        // Between persons that are being merged or parted it would depend on who hears of it first.
+        if self.erasures.chance.happens(30) && (at_rest || !self.merges) && !self.known.is_contested() {
+            return self.erase(at_rest);
+        }
+        if self.retries.happens(60) {
+            self.retry();
+        }
         if self.chance.happens(80) && self.fleet.steward.kept.next.is_none() {
             return self.other_definitions();
         }
@@ -197,6 +232,24 @@ impl Run {
             return self.stop_order();
         }
         self.bring(|actor: &Actor, chance: &mut Chance| Actor::act(actor, chance))
+    }
+
+    /// An operator has somebody erased.
+    fn erase(&mut self, at_rest: bool) -> (bool, bool) {
+        let person = self.erasures.chance.below(PEOPLE);
+        let simple = !self.known.is_merged(person);
+        self.since.push(self.known.clone());
+        let gone = self.known.erase(person);
+        if self.tells {
+            eprintln!("{} erased: {gone:?}", self.fleet.bench.clock.now());
+        }
+        self.checks.erase(&gone, at_rest);
+        self.erasures.ask(&gone, at_rest);
+        self.erased += 1;
+        let bridge = &self.fleet.bench.bridge;
+        let key = bridge.keys.person(&self.source.namespace, &patient_id(person));
+        self.fleet.bench.append(vec![landing::erase(bridge.partitions, key, &self.source.name)]);
+        (simple, !simple)
     }
 
     /// Somebody stops an audience, or lets it go on.
@@ -254,6 +307,7 @@ impl Run {
         self.since.push(self.known.clone());
         self.checks.events(&self.fleet.bench, &self.since, strict, self.now)?;
         self.since.clear();
+        self.erasures.state(&self.fleet, &self.source.namespace)?;
         self.checks.rest(&self.known, self.now)
     }
 
@@ -267,7 +321,7 @@ impl Run {
         self.fleet.settle()?;
         self.check(true)?;
         self.disturb();
-        let (simple, _) = self.bring_any();
+        let (simple, _) = self.bring_any(true);
         self.fleet.settle()?;
         self.check(simple)
     }
@@ -289,7 +343,7 @@ impl Run {
         for _ in 0..2 + self.chance.below(6) {
             self.now = self.now.plus(if self.chance.happens(300) { self.gap() } else { Span::seconds(1 + self.chance.below(30) as i64) });
             self.fleet.bench.clock.set(self.now);
-            crosses |= self.bring_any().1;
+            crosses |= self.bring_any(false).1;
             self.disturb();
             match (whole, self.wild) {
                 (true, _) => {}
@@ -316,7 +370,7 @@ impl Run {
         for _ in 0..1 + self.chance.below(3) {
             self.now = self.now.plus(Span::minutes(1));
             self.fleet.bench.clock.set(self.now.minus(back));
-            self.bring_any();
+            self.bring_any(false);
             self.disturb();
             self.fleet.settle()?;
         }
@@ -332,7 +386,7 @@ impl Run {
         let (before, ahead) = (self.now, self.now.plus(Span::hours(1)));
         self.fleet.bench.clock.set(ahead);
         self.now = ahead;
-        self.bring_any();
+        self.bring_any(false);
         self.fleet.bench.clock.set(before);
         for _ in 0..20 {
             self.fleet.round()?;
@@ -351,16 +405,16 @@ impl Run {
         }
     }
 
-    /// As the state keeps them: a key `h` and the first offset, the offset behind the last.
+    /// As the state keeps them.
     fn holds(&mut self) -> anyhow::Result<Holds> {
         let mut holds = Holds::new();
         let log = self.fleet.bench.log.sessions(1).remove(0);
         for place in self.fleet.bench.bridge.partitions.all() {
             let mut read = |key: &[u8], value: &[u8]| {
-                let number = |bytes: &[u8]| u64::from_be_bytes(bytes.try_into().expect("eight bytes"));
-                holds.insert((place, number(&key[1..])), number(value));
+                let (from, held) = Held::decode(place, key, value).expect("the pipeline wrote it");
+                holds.insert((place, from), held);
             };
-            log.scan(place, b"h", &mut read).map_err(anyhow::Error::from)?;
+            log.scan(place, &[HELD], &mut read).map_err(anyhow::Error::from)?;
         }
         Ok(holds)
     }
@@ -369,9 +423,9 @@ impl Run {
 /// So many in a plain `cargo test`; `FOOTBRIDGE_SIM_SEEDS` asks for more, `FOOTBRIDGE_SIM_SEED` for one.
 const SEEDS: u64 = 200;
 
-/// Of the first 800: played again, one instant comes out otherwise (I5). The cause is open; docs/measured/simulation.md tells
-/// what is known of it. Any other failure of these counts.
-const OPEN: [u64; 6] = [179, 357, 427, 441, 745, 779];
+/// Seeds beyond those that broke an invariant once: of a hold, of a survivor's review, of a group with a Medication in its middle, of a
+/// Bundle that deletes a Consent, of erased survivors (393, 726), of a hold that follows another (436, 1208).
+const ONCE_BROKEN: [u64; 12] = [357, 427, 441, 745, 779, 3749, 2115, 3110, 393, 726, 436, 1208];
 
 #[test]
 fn whatever_comes_in_and_whatever_fails_the_invariants_hold() {
@@ -382,29 +436,35 @@ fn whatever_comes_in_and_whatever_fails_the_invariants_hold() {
         return;
     }
     let first = number("FOOTBRIDGE_SIM_FROM").unwrap_or(0);
-    let seeds = number("FOOTBRIDGE_SIM_SEEDS").unwrap_or(SEEDS);
+    let many = number("FOOTBRIDGE_SIM_SEEDS").unwrap_or(SEEDS);
     let mut sum = Tally::default();
-    let (mut broken, mut open) = (Vec::new(), Vec::new());
-    for seed in first..first + seeds {
-        match std::panic::catch_unwind(|| run(seed, None)) {
-            Ok(Ok(tally)) => {
+    let mut broken = Vec::new();
+    let again = if number("FOOTBRIDGE_SIM_SEEDS").is_some() { &[][..] } else { &ONCE_BROKEN };
+    let before = again.iter().map(|seed| (*seed, run(*seed, None)));
+    for (seed, came) in before.chain(seeds::each(first..first + many, |seed| run(seed, None))) {
+        match came {
+            Ok(tally) => {
                 sum.events += tally.events;
                 sum.halts += tally.halts;
                 sum.holds += tally.holds;
                 sum.quarantined += tally.quarantined;
                 sum.adopted += tally.adopted;
+                sum.erased += tally.erased;
             }
-            Ok(Err(why)) if OPEN.contains(&seed) && why.to_string().starts_with("I5") => open.push(seed),
-            Ok(Err(why)) => broken.push(format!("seed {seed}: {why:#}")),
-            Err(_) => broken.push(format!("seed {seed}: panic")),
+            Err(why) => broken.push(format!("seed {seed}: {why:#}")),
         }
     }
-    eprintln!("{seeds} seeds: {sum:?}; open {open:?}");
+    eprintln!("{many} seeds: {sum:?}");
     broken.iter().take(20).for_each(|line| eprintln!("{line}"));
-    assert!(broken.is_empty(), "{} of {seeds} seeds broke an invariant; run one again with `just sim SEED`", broken.len());
-    let many = seeds as usize;
+    assert!(broken.is_empty(), "{} of {many} seeds broke an invariant; run one again with `just sim SEED`", broken.len());
+    let many = many as usize;
     assert!(
-        sum.events > 10 * many && sum.halts as usize > many && sum.holds > many && sum.quarantined > many && sum.adopted > many,
+        sum.events > 10 * many
+            && sum.halts as usize > many
+            && sum.holds > many
+            && sum.quarantined > many
+            && sum.adopted > many
+            && sum.erased > many / 4,
         "it shows nothing: {sum:?}"
     );
 }

@@ -10,7 +10,7 @@ use super::json::{at, codings, id, list, text, written};
 use super::labels::{Redact, Vocabulary};
 use super::truth::{Truth, and, at_least, none, not, or};
 use jiff::civil::Date;
-use jiff::{Span, Timestamp, ToSpan};
+use jiff::{Span, ToSpan};
 use serde_json::Value;
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
@@ -269,29 +269,24 @@ impl Rules<'_> {
         or(&self.each(kind, says))
     }
 
-    /// `latest`: among all candidates, seen or not, the one with the greatest time and id decides.
+    /// `latest`: every candidate, seen or not, that none surely follows may decide; they have to agree.
     fn latest(&self, kind: &str, which: impl Fn(&Value) -> Truth, by: &str, holds: impl Fn(&Value) -> Truth) -> Truth {
-        let mut candidates: Vec<(Timestamp, &str, Truth, Truth)> = Vec::new();
+        let mut candidates: Vec<(Written, &str, Truth, Truth)> = Vec::new();
         for live in self.asked.chart.of(kind) {
             let (which, Some(time)) = (which(live.body), written(live.body, by)) else { continue };
             if which == Some(false) {
                 continue;
             }
             let told = if is_withheld(self.asked.chart, live, self.redact) { None } else { holds(live.body) };
-            candidates.push((time.earliest(), id(live.body), which, told));
+            candidates.push((time, id(live.body), which, told));
         }
-        candidates.sort_by_key(|(time, id, ..)| (*time, *id));
-        // Every one that may be the decider: those that only may be candidates, down to the first that surely is one.
-        let mut deciders = Vec::new();
-        let mut sure = false;
-        for (_, _, which, told) in candidates.into_iter().rev() {
-            deciders.push(told);
-            if which == Some(true) {
-                sure = true;
-                break;
-            }
-        }
-        if !sure {
+        let follows = |later: &(Written, &str, Truth, Truth), one: &(Written, &str, Truth, Truth)| {
+            let tied = later.0 == one.0 && !matches!(one.0, Written::Month(..) | Written::Year(_)) && later.1 > one.1;
+            later.2 == Some(true) && (tied || later.0.is_after(one.0))
+        };
+        let mut deciders: Vec<Truth> =
+            candidates.iter().filter(|one| !candidates.iter().any(|later| follows(later, one))).map(|(.., told)| *told).collect();
+        if !candidates.iter().any(|(_, _, which, _)| *which == Some(true)) {
             deciders.push(Some(false));
         }
         let first = deciders[0];
@@ -317,28 +312,31 @@ impl Rules<'_> {
         self.some("Patient", |patient| written(patient, "birthDate")?.order_day(day).map(|order| order != Ordering::Greater))
     }
 
-    /// `memberOf` on one CodeableConcept.
+    /// `memberOf` on one CodeableConcept: where no coding is in the set, one without a code may be.
     fn member_of(&self, concept: &Value, set: &str) -> Truth {
-        if concept.is_null() { None } else { Some(self.is_in(concept, set)) }
+        let mut all = codings(concept).peekable();
+        let told = all.peek().is_some() && codings(concept).all(|(_, code)| !code.is_empty());
+        if all.any(|(system, code)| self.asked.vocabulary.has(set, system, code)) { Some(true) } else { told.then_some(false) }
     }
 
-    fn is_in(&self, concept: &Value, set: &str) -> bool {
-        codings(concept).any(|(system, code)| self.asked.vocabulary.has(set, system, code))
+    /// `exists(memberOf(…))`: a hidden code is not filtered away.
+    fn one_of(&self, concepts: &[Value], set: &str) -> Truth {
+        or(&concepts.iter().map(|concept| self.member_of(concept, set)).collect::<Vec<_>>())
     }
 
     fn annual_wellness(&self) -> Truth {
-        let wellness = |body: &Value| list(body, "type").iter().any(|concept| self.is_in(concept, "wellness"));
+        let wellness = |body: &Value| self.one_of(list(body, "type"), "wellness");
         let start = |body: &Value| written(body, "period.start");
         and(&[
             self.aged(18),
             self.some("Encounter", |body| and(&[is(body, "status", &["finished"]), self.after(start(body), 3.years())])),
             none(&[
                 self.some("Encounter", |body| {
-                    and(&[is(body, "status", &["finished"]), Some(wellness(body)), self.after(start(body), 12.months())])
+                    and(&[is(body, "status", &["finished"]), wellness(body), self.after(start(body), 12.months())])
                 }),
                 self.some("Appointment", |body| {
-                    let service = list(body, "serviceType").iter().any(|concept| self.is_in(concept, "wellness"));
-                    and(&[is(body, "status", &["booked"]), Some(service), self.after(written(body, "start"), Span::new())])
+                    let service = self.one_of(list(body, "serviceType"), "wellness");
+                    and(&[is(body, "status", &["booked"]), service, self.after(written(body, "start"), Span::new())])
                 }),
             ]),
         ])

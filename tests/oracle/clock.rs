@@ -62,6 +62,17 @@ impl Written {
         }
     }
 
+    /// Whether all that it may mean comes after all that the other may mean.
+    pub fn is_after(self, other: Written) -> bool {
+        match (self, other) {
+            (Written::At(a), Written::At(b)) => a > b,
+            (one, Written::At(b)) => one.earliest() > b,
+            (one, other) => {
+                one.earliest() >= other.last_day().tomorrow().expect("a day").to_zoned(zone().clone()).expect("midnight").timestamp()
+            }
+        }
+    }
+
     pub fn first_day(self) -> Option<Date> {
         match self {
             Written::At(_) => None,

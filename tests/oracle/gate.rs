@@ -93,7 +93,16 @@ fn supersedes(newer: &Value, older: &Value) -> bool {
 /// Active, whole, and within its own period.
 fn is_in_force(consent: &Value, clock: &Clock) -> bool {
     let own = if consent["decision"].is_string() { &consent["period"] } else { &consent["provision"]["period"] };
-    text(consent, "status") == Some("active") && supported(consent) && !consent["provision"].is_string() && period(own, clock) == Fits::Yes
+    text(consent, "status") == Some("active")
+        && is_given(consent, clock)
+        && supported(consent)
+        && !consent["provision"].is_string()
+        && period(own, clock) == Fits::Yes
+}
+
+fn is_given(consent: &Value, clock: &Clock) -> bool {
+    let date = written(consent, "dateTime").or(written(consent, "date"));
+    date.is_none_or(|date| date.earliest() <= clock.now.timestamp())
 }
 
 /// What the way down to a permitting provision names.
@@ -130,6 +139,8 @@ fn ask(consent: &Value, purpose: Purpose, clock: &Clock) -> Says {
         _ => None,
     });
     let typed = text(consent, "provision.type").map(|kind| kind == "permit");
+    // Dated ahead, nothing of it permits yet, no exception from a denial either.
+    let given = is_given(consent, clock);
     let answer;
     if let Some(decision) = text(consent, "decision") {
         // D3: the base, its period, and a list of provisions that negate their parent.
@@ -138,7 +149,7 @@ fn ask(consent: &Value, purpose: Purpose, clock: &Clock) -> Says {
             Fits::No => Answer::default(),
             fits => {
                 let names = Names { end: consent["period"]["end"].is_string(), ..Names::default() };
-                below(list(consent, "provision"), permit, fits == Fits::Yes, names, Some(permit), true, purpose, clock)
+                below(list(consent, "provision"), permit, given && fits == Fits::Yes, names, Some(permit), true, purpose, clock)
             }
         };
     } else {
@@ -149,7 +160,12 @@ fn ask(consent: &Value, purpose: Purpose, clock: &Clock) -> Says {
             (Some(_), Some(_)) => (Some(false), true),
             (None, rule) => (rule, true),
         };
-        answer = provision(root, permit, true, Names::default(), base, purpose, clock);
+        let mut below = provision(root, permit, given, Names::default(), base, purpose, clock);
+        // An opt-out stands for all that a typed root is not about, as long as its period.
+        if typed.is_some() && rule == Some(false) && !below.permits && period(&root["period"], clock) != Fits::No {
+            below.denies = true;
+        }
+        answer = below;
     }
     says.denies = answer.denies;
     for (system, code) in answer.redact {

@@ -3,10 +3,11 @@
 //! In: value sets, the policy's patterns for sensitive ones, a resource or a peek at it. Out: sets, yes or maybe.
 //! Never here: what belonging to a set means for an audience.
 
+use crate::consent::INLINE;
 use crate::fhir::coding::each_code;
 use crate::fhir::valueset::{Fast, ValueSets};
 use crate::fhir::{Peek, Unreadable};
-use crate::fhirpath::{Codes, Required};
+use crate::fhirpath::{Codes, Form, Required};
 use memchr::memmem;
 use smallvec::SmallVec;
 use std::collections::HashSet;
@@ -42,6 +43,10 @@ pub struct Vocabulary {
     sensitive_codes: Option<HashSet<String, Fast>>,
     /// Finds `"code"`.
     key: memmem::Finder<'static>,
+    /// Parts of the systems whose codes say why there is no code.
+    absent: [memmem::Finder<'static>; 2],
+    /// Finds the extension that labels an element.
+    inline: memmem::Finder<'static>,
 }
 
 /// How far a resource's codes may matter.
@@ -62,7 +67,21 @@ impl Vocabulary {
         let sensitive: Vec<u16> = (0..count).filter(|set| matches(sets.name(*set))).collect();
         let codes = |set: &u16| Some(sets.listed_by(*set)?.map(str::to_owned).collect::<Vec<_>>());
         let sensitive_codes = sensitive.iter().map(codes).collect::<Option<Vec<_>>>().map(|codes| codes.into_iter().flatten().collect());
-        Vocabulary { sets, count, sensitive, sensitive_codes, key: memmem::Finder::new(b"\"code\"") }
+        let absent = [memmem::Finder::new(b"data-absent-reason"), memmem::Finder::new(b"v3-NullFlavor")];
+        Vocabulary {
+            sets,
+            count,
+            sensitive,
+            sensitive_codes,
+            key: memmem::Finder::new(b"\"code\""),
+            absent,
+            inline: memmem::Finder::new(INLINE),
+        }
+    }
+
+    /// Whether some element of it may have a label of its own.
+    pub fn may_label_elements(&self, peek: &Peek) -> bool {
+        self.inline.find(peek.bytes()).is_some()
     }
 
     pub fn sets(&self) -> &ValueSets {
@@ -138,16 +157,30 @@ impl Vocabulary {
         Ok(found)
     }
 
-    /// `false` only where the element is there and surely has none of the codes.
+    /// `false` only where the element is there, has its form, and surely has none of the codes.
     pub fn may_have(&self, peek: &Peek, required: &Required, mention: Mention) -> Result<bool, Unreadable> {
         let Some(raw) = peek.element(&required.element)? else { return Ok(true) };
-        if mention == Mention::None && matches!(required.codes, Codes::Valueset(_)) {
-            let mut keys = self.key.find_iter(raw);
-            return Ok(keys.all(|at| text_after(&raw[at + 6..]).is_none()));
+        // Another form: who evaluates it says what that means, or that it cannot be read.
+        let objects = match (required.form, raw.first()) {
+            (Form::Code, Some(b'"')) => 0,
+            (Form::Coding | Form::Concept, Some(b'{')) => memchr::memchr_iter(b'{', raw).count(),
+            (Form::Code | Form::Coding | Form::Concept, _) => return Ok(true),
+        };
+        // As many codes as there are codings, so that none is hidden. A code that says why there is none hides one, too.
+        let wanted = match required.form {
+            Form::Code => 1,
+            Form::Coding => objects,
+            Form::Concept => objects - 1,
+        };
+        if wanted == 0 || self.absent.iter().any(|system| system.find(raw).is_some()) {
+            return Ok(true);
         }
-        let (mut has, mut any) = (false, false);
+        if mention == Mention::None && required.form != Form::Code && matches!(required.codes, Codes::Valueset(_)) {
+            return Ok(self.key.find_iter(raw).filter(|at| text_after(&raw[at + 6..]).is_some()).count() != wanted);
+        }
+        let (mut has, mut count) = (false, 0);
         each_code(raw, &mut |system, code| {
-            any = true;
+            count += 1;
             has |= match &required.codes {
                 Codes::Valueset(set) => self.sets.may_mention(code) && self.sets.contains(*set, system, code),
                 Codes::Listed(list) => list.iter().any(|(wanted, text)| {
@@ -155,7 +188,7 @@ impl Vocabulary {
                 }),
             };
         })?;
-        Ok(has || !any)
+        Ok(has || count != wanted)
     }
 }
 

@@ -7,7 +7,7 @@ use super::codes::{Mention, Vocabulary};
 use super::{Catalogue, CriterionId, KindId, LatestId, RemoteId, Rule, Times, ValueId};
 use crate::consent::Policy;
 use crate::fhir::compartment::BROADCAST;
-use crate::fhir::valueset::ValueSets;
+use crate::fhir::valueset::{Fast, ValueSets};
 use crate::fhir::{Peek, Unreadable};
 use crate::fhirpath::{Program, Remote, Required};
 use crate::time::{Span, Zone};
@@ -35,7 +35,7 @@ pub struct Definitions {
     pub catalogue: Catalogue,
     pub policy: Policy,
     pub vocabulary: Vocabulary,
-    readers: HashMap<Box<str>, Readers>,
+    readers: HashMap<Box<str>, Readers, Fast>,
     kinds: Vec<Box<str>>,
     remotes: Vec<(RemoteId, Origin)>,
     criterion_remotes: Vec<Vec<RemoteId>>,
@@ -75,7 +75,7 @@ pub struct Readers {
 impl Definitions {
     pub fn new(catalogue: Catalogue, policy: Policy, valuesets: ValueSets) -> Definitions {
         let vocabulary = Vocabulary::new(valuesets, &policy.sensitive.valuesets);
-        let mut readers: HashMap<Box<str>, Readers> = HashMap::new();
+        let mut readers: HashMap<Box<str>, Readers, Fast> = HashMap::default();
         let mut remotes = Vec::new();
         let mut number = |program: &Program, origin: &dyn Fn(usize) -> Origin| -> Vec<RemoteId> {
             let each = 0..program.remotes().len();

@@ -3,14 +3,15 @@
 //! In: a rule, the evidence on file, what of it is withheld. Out: truth over all of time.
 //! Never here: consent's own decision, the present instant.
 
-use super::{Candidate, CriterionId, Evidence, LatestId, RemoteId, Rule};
+use super::{Candidate, CriterionId, Kept, LatestId, RemoteId, Rule};
 use crate::key::ResourceKey;
+use crate::time::{Instant, Span};
 use crate::timeline::{self, Steps, Timeline, Truth};
 use std::borrow::Cow;
 
 /// A person's evidence as one audience may use it.
 pub struct View<'a> {
-    pub evidence: &'a [(ResourceKey, Evidence)],
+    pub evidence: &'a [(ResourceKey, Kept)],
     /// When the evidence at this position is withheld from the audience's recipient; `None`: never.
     pub withheld: &'a dyn Fn(usize) -> Option<Timeline>,
     /// What a broadcast resource answers; `Unknown` where it is not on file.
@@ -48,33 +49,39 @@ impl View<'_> {
         })
     }
 
-    /// Decided among all candidates. One that only may be a candidate leaves sure only what it agrees with,
-    /// and a decider that is withheld leaves nothing sure, either way.
+    /// Decided among all that may be the latest. Where they do not agree, one of them is withheld, or may be no candidate
+    /// at all, nothing is sure, either way.
     fn latest(&self, id: LatestId) -> Steps<Truth> {
         let mut candidates: Vec<(&Candidate, usize)> = Vec::new();
         for (position, (_, evidence)) in self.evidence.iter().enumerate() {
             candidates.extend(evidence.latests.iter().filter(|(latest, _)| *latest == id).map(|(_, candidate)| (candidate, position)));
         }
-        // A time that could not be read may be the latest: it comes first.
-        candidates.sort_by(|(a, _), (b, _)| {
-            let rank = |candidate: &Candidate| (candidate.by.is_none(), candidate.by);
-            rank(b).cmp(&rank(a)).then_with(|| b.id.reveal().cmp(a.id.reveal()))
-        });
-        let mut doubtful: Vec<Steps<Truth>> = Vec::new();
-        let mut decided = Steps::always(Truth::False);
-        for (candidate, position) in candidates {
+        let sure: Vec<&Candidate> =
+            candidates.iter().map(|(candidate, _)| *candidate).filter(|c| c.which == Truth::True && c.by.is_some()).collect();
+        // All that lies before the greatest first instant of a sure one is surely not the latest.
+        let bar = sure.iter().filter_map(|candidate| candidate.by).map(|(first, _)| first).max();
+        let rivals: Vec<&Candidate> = sure.iter().copied().filter(|candidate| !is_past(candidate, bar)).collect();
+        candidates.retain(|(candidate, _)| !is_past(candidate, bar) && !rivals.iter().any(|rival| wins_tie(rival, candidate)));
+        let told = candidates.into_iter().map(|(candidate, position)| {
             let holds = candidate.holds.settled(self.answer);
-            let told = match (self.withheld)(position) {
+            match (self.withheld)(position) {
                 None => holds.into_owned(),
                 Some(hidden) => holds.zip(&hidden, |truth, hidden| if *hidden { Truth::Unknown } else { *truth }),
-            };
-            if candidate.which == Truth::True && candidate.by.is_some() {
-                decided = told;
-                break;
             }
-            doubtful.push(told);
-        }
+        });
         let agree = |a: &Truth, b: &Truth| if a == b { *a } else { Truth::Unknown };
-        doubtful.iter().fold(decided, |sum, other| sum.zip(other, agree))
+        // Where none is surely a candidate there may be none.
+        let none = sure.is_empty().then(|| Steps::always(Truth::False));
+        none.into_iter().chain(told).reduce(|sum, other| sum.zip(&other, agree)).unwrap_or_else(|| Steps::always(Truth::False))
     }
+}
+
+fn is_past(candidate: &Candidate, bar: Option<Instant>) -> bool {
+    matches!((candidate.by, bar), (Some((first, span)), Some(bar)) if first.plus(span) <= bar)
+}
+
+/// Of equal times the greater id is the later. Two of one month or year are not equal: either may be.
+fn wins_tie(rival: &Candidate, candidate: &Candidate) -> bool {
+    let a_day = Span::hours(26);
+    rival.by == candidate.by && rival.by.is_some_and(|(_, span)| span <= a_day) && rival.id.reveal() > candidate.id.reveal()
 }

@@ -74,8 +74,9 @@ pub enum Offered {
 pub struct Candidate {
     /// Whether it is one at all: never `False` here.
     pub which: Truth,
-    /// `None` where the time itself could not be read: it may be the latest.
-    pub by: Option<Instant>,
+    /// The first instant that its time may mean, and how long after it all that it may mean is past: a tick, unless it is
+    /// a date. `None` where the time cannot be told: it may be the latest.
+    pub by: Option<(Instant, Span)>,
     /// Decides between equal times.
     pub id: Phi<Box<str>>,
     pub holds: Held,
@@ -166,7 +167,9 @@ pub fn look(definitions: &Definitions, peek: &Peek, body: Body, key_of: KeyOf, f
     let mention = definitions.vocabulary.mention(peek);
     let (codes, sensitive) = coded(definitions, peek, mention)?;
     let matches = readers.may_match(definitions, peek, mention)?;
-    if !matches && !peek.security {
+    let inline = definitions.vocabulary.may_label_elements(peek);
+    let inside = inline || peek.elements().any(|(element, _)| element == b"contained");
+    if !matches && !peek.security && !inside {
         return Ok(Look { evidence: None, marks: Marks { labels: Labels::default(), sensitive } });
     }
     let parsed;
@@ -178,7 +181,15 @@ pub fn look(definitions: &Definitions, peek: &Peek, body: Body, key_of: KeyOf, f
             &parsed
         }
     };
-    let marks = Marks { labels: Labels::read(tree)?, sensitive };
+    let whole;
+    let labelled = match body {
+        Body::Bytes(bytes) if inside => {
+            whole = json::parse(bytes)?;
+            &whole
+        }
+        Body::Bytes(_) | Body::Tree(_) => tree,
+    };
+    let marks = Marks { labels: labels_of(labelled, inline)?, sensitive };
     if !matches {
         return Ok(Look { evidence: None, marks });
     }
@@ -220,7 +231,7 @@ pub fn look(definitions: &Definitions, peek: &Peek, body: Body, key_of: KeyOf, f
     }
     for link in peek.links()? {
         match &link.text {
-            // What is contained has no labels of its own.
+            // What a contained resource carries is read with the whole.
             Some(text) if text.starts_with('#') => {}
             Some(text) => match key_of(text) {
                 Some(key) => evidence.links.push(key),
@@ -248,7 +259,15 @@ fn coded(definitions: &Definitions, peek: &Peek, mention: Mention) -> Result<(Sm
 /// Why a resource may have to be withheld, whether or not a definition reads its type.
 pub fn marks(definitions: &Definitions, peek: &Peek, tree: &Value) -> Result<Marks, Unreadable> {
     let (_, sensitive) = coded(definitions, peek, definitions.vocabulary.mention(peek))?;
-    Ok(Marks { labels: Labels::read(tree)?, sensitive })
+    Ok(Marks { labels: labels_of(tree, definitions.vocabulary.may_label_elements(peek))?, sensitive })
+}
+
+fn labels_of(resource: &Value, inline: bool) -> Result<Labels, Unreadable> {
+    let mut labels = Labels::read(resource)?;
+    if inline {
+        labels.add_inline(resource)?;
+    }
+    Ok(labels)
 }
 
 /// What stands for a resource that could not be read: possible for every reader of its type, sure for none.
@@ -317,16 +336,21 @@ impl<'a> Reading<'a> {
         if which == Truth::False {
             return Ok(None);
         }
-        let by = latest.by.values(self.tree, &self.env(&|_, _| Truth::Unknown))?;
+        let env = self.env(&|_, _| Truth::Unknown);
+        let by = latest.by.values(self.tree, &env)?;
         let zone = self.definitions.zone();
-        let instants = by.first().iter().filter_map(|scalar| match scalar {
-            Scalar::Moment(moment) => Some(moment.earliest(zone)),
+        let moments = by.first().iter().filter_map(|scalar| match scalar {
+            Scalar::Moment(moment) => Some((moment.earliest(zone), moment.past(zone))),
             _ => None,
         });
-        let Some(by) = instants.max() else { return Ok(None) };
+        // Of several the greatest counts, wherever it lies within what each may mean.
+        let by = moments.reduce(|a, b| (a.0.max(b.0), a.1.max(b.1))).map(|(first, past)| (first, past.since(first)));
+        if by.is_none() && !latest.by.finds(self.tree, &env)? {
+            return Ok(None);
+        }
         let holds = self.held(&latest.holds, self.definitions.latest_remotes(id))?;
         let id = peek.id.as_deref().unwrap_or("").into();
-        Ok(Some(Candidate { which, by: Some(by), id: Phi::new(id), holds }))
+        Ok(Some(Candidate { which, by, id: Phi::new(id), holds }))
     }
 }
 

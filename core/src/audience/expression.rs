@@ -130,7 +130,8 @@ impl Expressions<'_> {
                 Severity::Error => Problem::error(place, remark.what.clone()),
                 Severity::Warning => Problem::warning(place, remark.what.clone()),
             };
-            problems.push(Problem { hint: remark.hint.clone(), ..problem });
+            let hint = remark.hint.clone().unwrap_or_else(|| "docs/fhirpath.md has what can be written".to_owned());
+            problems.push(problem.hint(hint));
         }
     }
 }
@@ -156,7 +157,10 @@ fn expression_text<'d>(kind: &Key, expression: &'d Document, problems: &mut Vec<
 fn number(used: usize, at: &Document, problems: &mut Vec<Problem>) -> Option<u16> {
     let number = u16::try_from(used).ok();
     if number.is_none() {
-        problems.push(at.error("more than 65536 different expressions in all audiences together"));
+        problems.push(
+            at.error("more than 65536 different expressions in all audiences together")
+                .hint("write what several say alike in the same words"),
+        );
     }
     number
 }

@@ -90,7 +90,7 @@ fn one(file: &Written, around: &Around, tables: &mut Tables, problems: &mut Vec<
     node.only_keys(&KEYS, problems);
     for key in ["audience", "title", "communication", "recipient", "members"] {
         if node.get(key).is_none() {
-            problems.push(node.error(format!("the key `{key}` is missing")));
+            problems.push(node.error(format!("the key `{key}` is missing")).hint(format!("add `{key}: …` (docs/audiences.md)")));
         }
     }
     let valueset = |name: &str| around.valuesets.iter().position(|(known, _)| *known == name).and_then(|at| u16::try_from(at).ok());
@@ -175,7 +175,7 @@ fn name(node: &Document, stem: &str, problems: &mut Vec<Problem>) -> Option<Stri
 fn words(node: &Document, problems: &mut Vec<Problem>) -> Option<String> {
     let text = node.text("a text", problems)?.trim();
     if text.is_empty() {
-        problems.push(node.error("an empty text"));
+        problems.push(node.error("an empty text").hint("write it in words"));
         return None;
     }
     Some(text.to_owned())
@@ -232,7 +232,7 @@ fn channels(node: &Document, problems: &mut Vec<Problem>) -> Option<Vec<Channel>
     for item in items {
         match item.one_of(&[("email", Channel::Email), ("sms", Channel::Sms)], problems) {
             Some(channel) if channels.contains(&channel) => {
-                problems.push(item.error("the channel is listed twice"));
+                problems.push(item.error("the channel is listed twice").hint("leave one of them"));
                 right = false;
             }
             Some(channel) => channels.push(channel),

@@ -167,7 +167,9 @@ impl RuleReader<'_, '_, '_> {
     fn part<'d>(&mut self, node: &'d Document, key: &str, of: &str) -> Option<&'d Document> {
         let found = node.get(key);
         if found.is_none() && node.as_map().is_some() {
-            self.problems.push(node.error(format!("`{of}` needs the key `{key}`")));
+            self.problems.push(
+                node.error(format!("`{of}` needs the key `{key}`")).hint(format!("add `{key}: …` beside the others (docs/audiences.md)")),
+            );
         }
         found
     }

@@ -112,6 +112,7 @@ pub fn decide(consents: &[&Consent], question: &Question, policy: &Policy) -> St
                 edges.extend([from, to].into_iter().filter(|at| at.is_real()));
             }
         });
+        edges.extend(candidate.body.date.map(|(first, _)| first).filter(|at| at.is_real()));
     }
     edges.sort_unstable();
     edges.dedup();
@@ -180,12 +181,12 @@ fn decide_at(candidates: &mut [Candidate], asked: &Asked) -> Decision {
             Status::Inactive | Status::NotInForce => false,
         };
         if !counts {
-            let would = candidate.revoked && answer(candidate.body, asked, true).permits;
+            let would = candidate.revoked && answer(candidate.body, asked, is_given(candidate.body, asked.at)).permits;
             candidates[i].has_permitted |= would;
             revoked |= candidates[i].has_permitted;
             continue;
         }
-        let answer = answer(candidate.body, asked, candidate.may_permit);
+        let answer = answer(candidate.body, asked, candidate.may_permit && is_given(candidate.body, asked.at));
         if is_lifted(candidate, candidates, asked) {
             continue;
         }
@@ -239,8 +240,13 @@ fn is_lifted(candidate: &Candidate, candidates: &[Candidate], asked: &Asked) -> 
             When::Within(from, to) => from <= asked.at && asked.at < to,
             When::Unread => false,
         };
-        newer.may_permit && in_force && !newer.body.unread
+        newer.may_permit && in_force && is_given(newer.body, asked.at) && !newer.body.unread
     })
+}
+
+/// What is dated in the future is not given yet: it denies, and permits from its first instant on.
+fn is_given(body: &Body, at: Instant) -> bool {
+    body.date.is_none_or(|(first, _)| first <= at)
 }
 
 fn deny_overrides(said: &[(usize, Answer)]) -> Outcome {

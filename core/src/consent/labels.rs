@@ -15,28 +15,69 @@ use sonic_rs::{JsonContainerTrait, JsonValueTrait, Value};
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Labels(SmallVec<[Label; 4]>);
 
+/// How the address of the extension ends that labels an element.
+pub const INLINE: &str = "inline-sec-label";
+
 impl Labels {
-    /// Reads `meta.security`. What has not the form of a list of Codings is unreadable: the caller treats the resource as withheld.
+    /// Reads `meta.security`, the resource's own and that of each contained resource: FHIR forbids it there (dom-5), and it still
+    /// speaks of what leaves with the whole. What has not the form of a list of Codings is unreadable: the caller treats the resource as withheld.
     pub fn read(resource: &Value) -> Result<Labels, Unreadable> {
-        const PATH: &str = "meta.security";
         let mut labels = Labels::default();
-        let Some(meta) = get(resource, "meta")? else { return Ok(labels) };
+        labels.add_of(resource)?;
+        if let Some(contained) = get(resource, "contained")? {
+            let wrong = Unreadable::Element { path: "contained", why: "is not a list" };
+            contained.as_array().ok_or(wrong)?.iter().try_for_each(|inner| labels.add_of(inner))?;
+        }
+        Ok(labels)
+    }
+
+    fn add_of(&mut self, resource: &Value) -> Result<(), Unreadable> {
+        const PATH: &str = "meta.security";
+        let Some(meta) = get(resource, "meta")? else { return Ok(()) };
         if meta.as_object().is_none() {
             return Err(Unreadable::Element { path: "meta", why: "is not an object" });
         }
-        let Some(security) = get(meta, "security")? else { return Ok(labels) };
+        let Some(security) = get(meta, "security")? else { return Ok(()) };
         let codings = security.as_array().ok_or(Unreadable::Element { path: PATH, why: "is not a list" })?;
         for coding in codings.iter() {
             if coding.as_object().is_none() {
                 return Err(Unreadable::Element { path: PATH, why: "holds what is no Coding" });
             }
-            let system = get(coding, "system")?.and_then(|system| system.as_str());
-            let code = get(coding, "code")?.and_then(|code| code.as_str());
-            if let Meaning::Label(label) = Label::meaning(system, code) {
-                labels.add(label);
+            self.add_coding(coding)?;
+        }
+        Ok(())
+    }
+
+    fn add_coding(&mut self, coding: &Value) -> Result<(), Unreadable> {
+        let system = get(coding, "system")?.and_then(|system| system.as_str());
+        let code = get(coding, "code")?.and_then(|code| code.as_str());
+        if let Meaning::Label(label) = Label::meaning(system, code) {
+            self.add(label);
+        }
+        Ok(())
+    }
+
+    /// Adds the labels that stand on elements (DS4P `extension-inline-sec-label`), wherever they are: which element a definition
+    /// has looked at is not kept, so each counts for the whole resource.
+    pub fn add_inline(&mut self, value: &Value) -> Result<(), Unreadable> {
+        if let Some(list) = value.as_array() {
+            return list.iter().try_for_each(|item| self.add_inline(item));
+        }
+        let Some(object) = value.as_object() else { return Ok(()) };
+        let is_label = get(value, "url")?.and_then(|url| url.as_str()).is_some_and(|url| url.ends_with(INLINE));
+        if is_label {
+            let concept = get(value, "valueCodeableConcept")?.map(|concept| get(concept, "coding")).transpose()?.flatten();
+            let codings = concept.and_then(|codings| codings.as_array()).into_iter().flat_map(|codings| codings.iter());
+            let mut any = false;
+            for coding in get(value, "valueCoding")?.into_iter().chain(codings) {
+                any = true;
+                self.add_coding(coding)?;
+            }
+            if !any {
+                self.add(Label::UNKNOWN);
             }
         }
-        Ok(labels)
+        object.iter().try_for_each(|(_, inner)| self.add_inline(inner))
     }
 
     /// The label of what could not be read: it is withheld whatever the policy says.

@@ -28,7 +28,7 @@ mod stories;
 pub use codes::{Label, Purpose};
 pub use consent::Consent;
 pub use decide::{Cause, Decision, Grant, Outcome, Question, decide, granted, restricts_more};
-pub use labels::{Labels, Redact, withheld_by_policy};
+pub use labels::{INLINE, Labels, Redact, withheld_by_policy};
 pub use policy::*;
 pub use policy_read::{KEYS as POLICY_KEYS, read_policy};
 pub use read::{read, read_noting};

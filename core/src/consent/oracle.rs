@@ -51,11 +51,18 @@ pub(super) fn decide(texts: &[String], purpose: &str, at: Instant, zone: &Zone) 
             (Some(_), ..) => Some("deny"),
             (None, ..) => None,
         };
+        let date = consent["dateTime"].as_str().or(consent["date"].as_str());
+        let given = date.is_none_or(|date| Moment::parse(date).expect("date").earliest(zone) <= at);
         let ask = Ask {
             purpose,
             at,
             zone,
-            may_permit: status == "active" && scope && !unsupported && base.is_some() && consent["decision"].as_str() != Some("perhaps"),
+            may_permit: status == "active"
+                && given
+                && scope
+                && !unsupported
+                && base.is_some()
+                && consent["decision"].as_str() != Some("perhaps"),
         };
         let is_base = list || root_type.is_none() || (rule(text).is_some() && rule(text) != root_type);
         let (says, cut) = if list {
@@ -65,7 +72,9 @@ pub(super) fn decide(texts: &[String], purpose: &str, at: Instant, zone: &Zone) 
         } else {
             one(&consent["provision"], base, true, false, is_base, &ask)
         };
-        said.push(says);
+        // A rule that denies does so whatever a typed root is about, within its period.
+        let is_out = rule(text) == Some("deny") && root_type.is_some();
+        said.push(if is_out && says == Says::Nothing && lasts(&consent["provision"], at, zone) { Says::Deny } else { says });
         redact.extend(cut);
     }
     let permits: Vec<&Says> = said.iter().filter(|says| matches!(says, Says::Permit { .. })).collect();
@@ -110,6 +119,14 @@ fn fold(children: &[&Value], parent: Option<&str>, strict: bool, named: bool, as
     let permit =
         says.iter().find(|s| **s == Says::Permit { named: true }).or_else(|| says.iter().find(|s| matches!(s, Says::Permit { .. })));
     (if says.contains(&Says::Deny) { Some(Says::Deny) } else { permit.copied() }, cut)
+}
+
+fn lasts(provision: &Value, at: Instant, zone: &Zone) -> bool {
+    provision.get("period").is_none_or(|period| {
+        let bound = |key: &str| Moment::parse(period[key].as_str().unwrap_or("")).expect("date");
+        let (from, to) = (bound("start").earliest(zone), bound("end").ends(zone));
+        from >= to || (from <= at && at < to)
+    })
 }
 
 /// Whether some period of the Consent ends before it begins.

@@ -112,7 +112,9 @@ fn organisation(document: &Document, organisation: &mut Organisation, problems: 
             if let Some(text) = zone.text("the name of a zone", problems) {
                 match Zone::named(text) {
                     Ok(named) => organisation.zone = named,
-                    Err(unknown) => problems.push(zone.error(unknown.to_string())),
+                    Err(unknown) => {
+                        problems.push(zone.error(unknown.to_string()).hint("write a zone of the IANA list, as America/Chicago"));
+                    }
                 }
             }
         }
@@ -235,7 +237,7 @@ fn signers(part: &Document, problems: Problems) -> Vec<Signer> {
         let (mut relationship, mut authority) = (String::new(), String::new());
         let whole = string(item, "relationship", &mut relationship, problems) & string(item, "authority", &mut authority, problems);
         if item.as_map().is_some() && !whole {
-            problems.push(item.error("a signer needs both `relationship` and `authority`"));
+            problems.push(item.error("a signer needs both `relationship` and `authority`").hint("write { relationship: …, authority: … }"));
         }
         out.push(Signer { relationship, authority });
     }
@@ -355,7 +357,7 @@ fn identifiers(part: Option<&Document>, problems: Problems) -> Vec<Identifier> {
         let mut identifier = Identifier { system: String::new(), value: String::new() };
         let whole = string(item, "system", &mut identifier.system, problems) & string(item, "value", &mut identifier.value, problems);
         if item.as_map().is_some() && !whole {
-            problems.push(item.error("an identifier needs both `system` and `value`"));
+            problems.push(item.error("an identifier needs both `system` and `value`").hint("write { system: \"urn:…\", value: … }"));
         }
         out.push(identifier);
     }
@@ -388,7 +390,9 @@ fn number_in(value: &Document, least: u32, most: u32, problems: Problems) -> Opt
     let text = value.text("a whole number", problems)?;
     let number = text.parse::<u32>().ok().filter(|number| (least..=most).contains(number));
     if number.is_none() {
-        problems.push(value.error(format!("`{text}` is not a whole number from {least} to {most}")));
+        problems.push(
+            value.error(format!("`{text}` is not a whole number from {least} to {most}")).hint(format!("write a number, as {least}")),
+        );
     }
     number
 }

@@ -187,6 +187,11 @@ fn base_r4(resource: &Value, rule: Option<&Value>, reader: &mut Reader) -> Resul
         Some(provision) => reader.provision_with(provision, effect)?,
         None => Provision::new(effect),
     };
+    if typed.is_some() && rule_effect == Effect::Deny {
+        // The rule denies within the Consent's period; that the provision below it is narrower takes nothing of that back.
+        let base = Provision { when: root.when, children: vec![root], ..Provision::new(Effect::Deny) };
+        return Ok(Base { root: base, root_is_base: true, opaque: false });
+    }
     Ok(Base { root, root_is_base, opaque: false })
 }
 

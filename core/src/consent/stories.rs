@@ -176,6 +176,27 @@ fn a_base_and_a_type_that_disagree_deny_and_agreement_changes_nothing() {
 }
 
 #[test]
+fn a_rule_that_denies_denies_whatever_the_root_is_narrower_about() {
+    for kind in [PERMIT, DENY, r#""type":"perhaps""#] {
+        for narrower in [purpose("HMARKT"), actor("IRCP", "Organization/lab"), r#""securityLabel":[{"code":"HIV"}]"#.to_owned()] {
+            let consent = r4(&[&rule("OPTOUT"), &root(&[kind, &narrower])]);
+            check(&consent, "TREAT", "deny");
+            check(&consent, "HMARKT", "deny");
+        }
+    }
+    // In D1 what is beneath is an exception from the rule; the root's period bounds both.
+    let excepted = r4(&[&rule("OPTOUT"), &root(&[PERMIT, &purpose("TREAT"), &nested(&[&[PERMIT, CRM]])])]);
+    check(&excepted, "TREAT", "permit");
+    check(&excepted, "HMARKT", "deny");
+    let bounded = r4(&[&rule("OPTOUT"), &root(&[PERMIT, &purpose("HMARKT"), r#""period":{"start":"2026-03-01","end":"2026-03-31"}"#])]);
+    assert_eq!(all_time(&[&bounded], "TREAT"), "none | 2026-03-01T06:00:00Z deny | 2026-04-01T05:00:00Z none");
+    // An opt-in takes nothing from a narrower denial, and gives nothing beside it.
+    let opted_in = r4(&[&rule("OPTIN"), &root(&[DENY, &purpose("HMARKT")])]);
+    check(&opted_in, "HMARKT", "deny");
+    check(&opted_in, "TREAT", "none");
+}
+
+#[test]
 fn an_unknown_dialect_denies() {
     for parts in [
         &[r#""except":[{"type":"deny"}]"#][..],
@@ -440,7 +461,7 @@ fn complete() -> String {
 
 #[test]
 fn c14_a_complete_authorization_opens_marketing_until_it_ends() {
-    assert_eq!(all_time(&[&complete()], "HMARKT"), "none | 2026-01-05T06:00:00Z permit authorized | 2027-01-01T06:00:00Z none");
+    assert_eq!(all_time(&[&complete()], "HMARKT"), "none | 2026-01-05T15:00:00Z permit authorized | 2027-01-01T06:00:00Z none");
     let opt_out = r4(&[SIGNED, &rule("OPTOUT"), &root(&[YEAR, &nested(&[&[PERMIT, CRM, &purpose("HMARKT")]])])]);
     check(&opt_out, "HMARKT", "permit authorized");
     let r5 = r5(&[

@@ -207,7 +207,9 @@ fn head<'a>(scan: &mut Scan<'a>, bytes: &'a [u8], value: &'a [u8]) -> Result<Res
         }
         scan.skip()?;
     }
-    Ok(Resource { kind: kind_at(bytes, kind)?, id: id.map(|at| id_at(bytes, at)).transpose()?, bytes: value })
+    // An id that is none is told by whoever reads the resource: a Consent that has one closes a gate all the same.
+    let id = id.and_then(|at| id_at(bytes, at).ok());
+    Ok(Resource { kind: kind_at(bytes, kind)?, id, bytes: value })
 }
 
 fn read_request<'a>(scan: &mut Scan<'a>, request: &mut Request<'a>) -> Result<(), Unreadable> {

@@ -296,7 +296,7 @@ fn read_file(file: &str, text: &str, problems: &mut Vec<Problem>) -> Raw {
             let place = Place::new(file, u32::try_from(line).unwrap_or(0), u32::try_from(column).unwrap_or(0));
             problems.push(Problem::error(place, "not JSON").hint("a value set is one FHIR ValueSet as JSON"));
         }
-        Err(e) => problems.push(raw.problem(e.to_string())),
+        Err(e) => problems.push(raw.problem(e.to_string()).hint("a value set is one FHIR ValueSet as JSON")),
     }
     raw
 }
@@ -340,7 +340,8 @@ fn read_include(part: &Value, raw: &Raw) -> Result<Include, Problem> {
         include.concepts.push(read_concept(concept, system.clone(), raw)?);
     }
     for url in list(part, "valueSet", raw)? {
-        let url = url.as_str().ok_or_else(|| raw.problem("`compose.include.valueSet` is not a list of urls"))?;
+        let url =
+            url.as_str().ok_or_else(|| raw.problem("`compose.include.valueSet` is not a list of urls").hint("write it as [\"urn:…\"]"))?;
         include.sets.push(url.to_owned());
     }
     if include.sets.is_empty() && include.system.is_none() {
@@ -351,7 +352,7 @@ fn read_include(part: &Value, raw: &Raw) -> Result<Include, Problem> {
 }
 
 fn read_concept(concept: &Value, system: Option<String>, raw: &Raw) -> Result<Concept, Problem> {
-    let code = string(concept, "code", raw)?.ok_or_else(|| raw.problem("a concept has no `code`"))?;
+    let code = string(concept, "code", raw)?.ok_or_else(|| raw.problem("a concept has no `code`").hint("give each concept its code"))?;
     Ok(Concept { system, code, display: string(concept, "display", raw)? })
 }
 
@@ -378,7 +379,7 @@ fn read_expansion(expansion: &Value, raw: &Raw) -> Result<Vec<Include>, Problem>
 }
 
 fn get<'a>(value: &'a Value, key: &'static str, raw: &Raw) -> Result<Option<&'a Value>, Problem> {
-    json::get(value, key).map_err(|e| raw.problem(e.to_string()))
+    json::get(value, key).map_err(|e| raw.problem(e.to_string()).hint("leave one of the two"))
 }
 
 fn string(value: &Value, key: &'static str, raw: &Raw) -> Result<Option<String>, Problem> {
@@ -386,7 +387,7 @@ fn string(value: &Value, key: &'static str, raw: &Raw) -> Result<Option<String>,
         None => Ok(None),
         Some(text) => match text.as_str() {
             Some(text) => Ok(Some(text.to_owned())),
-            None => Err(raw.problem(format!("`{key}` is not a string"))),
+            None => Err(raw.problem(format!("`{key}` is not a string")).hint("write a text in quotes")),
         },
     }
 }
@@ -396,7 +397,7 @@ fn list<'a>(value: &'a Value, key: &'static str, raw: &Raw) -> Result<&'a [Value
         None => Ok(&[]),
         Some(items) => match items.as_array() {
             Some(items) => Ok(items.as_slice()),
-            None => Err(raw.problem(format!("`{key}` is not a list"))),
+            None => Err(raw.problem(format!("`{key}` is not a list")).hint("write it in brackets, as FHIR does")),
         },
     }
 }

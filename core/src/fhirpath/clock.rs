@@ -34,8 +34,17 @@ pub struct Passage {
 }
 
 impl Passage {
+    /// Of `moment RELATION clock`, from an instant on.
+    pub fn from(at: Instant, moment: &Moment, relation: Relation, clock: Clock, zone: &Zone) -> Passage {
+        if long_past(at, moment, clock) {
+            let after = relation.holds(Ordering::Less);
+            return Passage { before: after, within: after, after, reached: Flips::new(), past: Flips::new() };
+        }
+        Passage::of(moment, relation, clock, zone)
+    }
+
     /// Of `moment RELATION clock`.
-    pub fn of(moment: &Moment, relation: Relation, clock: Clock, zone: &Zone) -> Passage {
+    fn of(moment: &Moment, relation: Relation, clock: Clock, zone: &Zone) -> Passage {
         let exact = match clock {
             Clock::Now(_) => moment.precision == Precision::Second,
             Clock::Today(_) => moment.precision == Precision::Day,
@@ -60,6 +69,20 @@ impl Passage {
             (false, false) => (self.before, until),
         }
     }
+}
+
+/// Whether the clock has surely left the moment behind by `at`, and for ever: most of a record's dates, told without a calendar.
+fn long_past(at: Instant, moment: &Moment, clock: Clock) -> bool {
+    let (Clock::Now(period) | Clock::Today(period)) = clock;
+    let width = match moment.precision {
+        Precision::Year => Span::days(366),
+        Precision::Month => Span::days(31),
+        Precision::Day | Precision::Minute | Precision::Second => Span::days(1),
+    };
+    // How far the clock is moved back at most.
+    let days = 31 * i64::from(period.months).min(0).abs() + i64::from(period.days).min(0).abs();
+    let back = Span::days(days).0.saturating_add(period.micros.min(0).saturating_abs());
+    moment.roughly().plus(width).plus(Span(back)).plus(WINDOW).plus(WINDOW) < at
 }
 
 fn passed(flips: &Flips, at: Instant) -> (bool, Instant) {

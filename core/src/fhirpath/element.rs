@@ -16,6 +16,8 @@ use std::borrow::Cow;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Step {
     pub keys: Vec<Key>,
+    /// R5's keys for the same that cannot be read: who has one of them may have the element.
+    pub others: Vec<&'static str>,
     /// Whether R4 lets it repeat.
     pub many: bool,
 }
@@ -38,7 +40,12 @@ pub fn step<'a>(value: &'a Value, step: &Step, out: &mut Collection<'a>) -> Resu
             Some(b'_') => (true, &name[1..]),
             _ => (false, name),
         };
-        let Some(key) = step.keys.iter().find(|key| key.name == bare) else { continue };
+        let Some(key) = step.keys.iter().find(|key| key.name == bare) else {
+            match step.others.iter().find(|other| **other == bare) {
+                Some(other) => return Err(Unreadable::Element { path: other, why: "is of R5, and is not read in that form" }),
+                None => continue,
+            }
+        };
         let slot = if beside { &mut side } else { &mut found };
         if let Some((earlier, _)) = slot.replace((key, member)) {
             return Err(match earlier.name == key.name {
@@ -49,21 +56,27 @@ pub fn step<'a>(value: &'a Value, step: &Step, out: &mut Collection<'a>) -> Resu
     }
     match (found, side) {
         (None, None) => Ok(()),
-        (Some((key, value)), None) => each(value, None, key, out),
+        (Some((key, value)), None) => each(value, None, key, step.many, out),
         (Some((key, _)), Some((other, _))) if key.name != other.name => {
             Err(Unreadable::Element { path: key.name, why: "stands beside the same element in another type" })
         }
-        (Some((key, value)), Some((_, side))) => each(value, Some(side), key, out),
+        (Some((key, value)), Some((_, side))) => each(value, Some(side), key, step.many, out),
         (None, Some((key, side))) => match side.as_array() {
+            Some(_) if !step.many => Err(not_a(key.name, LIST)),
             Some(sides) => sides.iter().try_for_each(|side| one(None, Some(side), key, out)),
             None => one(None, Some(side), key, out),
         },
     }
 }
 
-/// One value or a list: which of the two FHIR has differs between its versions and is not judged here.
-fn each<'a>(value: &'a Value, side: Option<&'a Value>, key: &Key, out: &mut Collection<'a>) -> Result<(), Unreadable> {
+const LIST: &str = "is a list where FHIR R4 has one value";
+
+/// One value, or a list where R4 has one. One value in place of a list is a list of one: nothing is lost.
+fn each<'a>(value: &'a Value, side: Option<&'a Value>, key: &Key, many: bool, out: &mut Collection<'a>) -> Result<(), Unreadable> {
     let Some(list) = value.as_array() else { return one(Some(value), side, key, out) };
+    if !many {
+        return Err(not_a(key.name, LIST));
+    }
     let sides = side.and_then(|side| side.as_array());
     if let Some(sides) = sides
         && sides.len() != list.len()
@@ -116,11 +129,25 @@ fn content<'a>(value: &'a Value, key: &Key) -> Result<Content<'a>, Unreadable> {
             Some((time, Precision::Second)) => Content::Time(time, Precision::Second),
             _ => return Err(bad("is not a time of FHIR")),
         },
-        Class::Quantity | Class::Coding | Class::Concept | Class::Complex => match value.is_object() {
-            true => Content::Complex(value),
-            false => return Err(bad("is not an object")),
-        },
+        Class::Quantity | Class::Coding | Class::Concept | Class::Complex => {
+            let Some(object) = value.as_object() else { return Err(bad("is not an object")) };
+            match object.iter().find_map(|(name, _)| of_another(name, key)) {
+                None => Content::Complex(value),
+                Some(why) => return Err(bad(why)),
+            }
+        }
     })
+}
+
+/// Why an object with this member is of another type than R4 has there: its parts would only seem to be absent.
+fn of_another(member: &str, key: &Key) -> Option<&'static str> {
+    match (key.class, member) {
+        (Class::Coding, "coding") => Some("is a CodeableConcept where FHIR R4 has a Coding"),
+        (Class::Concept, "code") => Some("is a Coding where FHIR R4 has a CodeableConcept"),
+        (Class::Concept, "concept" | "reference") => Some("is a CodeableReference where FHIR R4 has a CodeableConcept"),
+        (Class::Complex, "concept") if key.kind.is_reference() => Some("is a CodeableReference where FHIR R4 has a Reference"),
+        _ => None,
+    }
 }
 
 fn integer(value: &Value) -> Option<i64> {
@@ -154,14 +181,18 @@ pub fn quantity(value: &Value) -> Result<Option<(Decimal, &str)>, Unreadable> {
     }
 }
 
-/// System and code of a Coding; `None` without a code.
+/// Their codes say why there is no code.
+const ABSENT: [&str; 2] =
+    ["http://terminology.hl7.org/CodeSystem/data-absent-reason", "http://terminology.hl7.org/CodeSystem/v3-NullFlavor"];
+
+/// System and code of a Coding; `None` without a code that names something.
 pub fn coding(value: &Value) -> Result<Option<(Option<&str>, &str)>, Unreadable> {
     let text = |key: &'static str| match get(value, key)? {
         Some(text) => text.as_str().map(Some).ok_or(Unreadable::Element { path: key, why: "is not a text" }),
         None => Ok(None),
     };
     Ok(match text("code")? {
-        Some(code) => Some((text("system")?, code)),
+        Some(code) => Some((text("system")?, code)).filter(|(system, _)| !system.is_some_and(|system| ABSENT.contains(&system))),
         None => None,
     })
 }

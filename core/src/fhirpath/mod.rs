@@ -25,6 +25,6 @@ mod syntax;
 mod tests;
 mod value;
 
-pub use program::{Codes, Env, INSTANTS_MAX, Program, Remote, Required, compile};
+pub use program::{Codes, Env, Form, INSTANTS_MAX, Program, Remote, Required, compile};
 pub use remark::Remark;
 pub use scalar::Scalar;

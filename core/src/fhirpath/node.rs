@@ -54,7 +54,8 @@ pub enum Node {
     Order(Relation, Part, Part, bool),
     In(Part, Part),
     Is(Part, TypeId),
-    MemberOf(Part, u16),
+    /// The number of the value set. The flag: see [`Node::Clock`]; there, a code that is hidden makes the whole unknown.
+    MemberOf(Part, u16, bool),
     Match(TextTest, Part, Part),
     Matches(Part, regex::Regex),
     /// A value against `now()` or `today()`. The flag says that the answer goes through a filter, which would

@@ -37,13 +37,24 @@ pub struct Remote {
     pub program: Program,
 }
 
-/// Where the named element stands at the top of a resource, is readable, names at least one code, and none of those that it
-/// names is among these, the program is surely `False`. Where it is absent or names no code, the program must be evaluated.
+/// Where the named element stands once at the top of a resource, has its form, each of its codings names a code, and none of
+/// these is among `codes`, the program is surely `False`. Everywhere else the program must be evaluated.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Required {
     /// The JSON key: `code`, `medicationCodeableConcept`.
     pub element: String,
+    pub form: Form,
     pub codes: Codes,
+}
+
+/// What stands under the key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    /// A text.
+    Code,
+    Coding,
+    /// A CodeableConcept: its codings are one level down.
+    Concept,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -147,6 +158,16 @@ impl Program {
             Err(Stop::Unreadable(why)) => Err(why),
         };
         over_time(&eval, from, at, Vec::new())
+    }
+
+    /// Whether the path leads to anything at all, be it no value. Where FHIRPath has an execution error it may.
+    pub fn finds(&self, resource: &Value, env: &Env) -> Result<bool, Unreadable> {
+        let eval = self.eval(resource, env);
+        match eval.items(&self.node, &eval.root) {
+            Ok(items) => Ok(!items.is_empty()),
+            Err(Stop::Undecided) => Ok(true),
+            Err(Stop::Unreadable(why)) => Err(why),
+        }
     }
 
     fn gathered<'a>(&'a self, eval: &Eval<'a>) -> Result<Vec<Scalar>, Stop> {

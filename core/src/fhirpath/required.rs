@@ -4,8 +4,9 @@
 //! Never here: a form of which the absence of the codes would not surely make the program false.
 
 use super::element::{Key, Step};
+use super::model::TypeId;
 use super::node::Node;
-use super::program::{Codes, Required};
+use super::program::{Codes, Form, Required};
 use super::value::Literal;
 
 /// The most telling requirement among what the program joins with `and`.
@@ -32,17 +33,17 @@ fn conjuncts<'n>(node: &'n Node, out: &mut Vec<&'n Node>) {
 
 fn one(node: &Node) -> Option<Required> {
     match node {
-        Node::MemberOf(input, set) => {
+        Node::MemberOf(input, set, _) => {
             let path = path(input)?;
             let coded = path.tail == Tail::Itself && matches!(path.kind, "CodeableConcept" | "Coding" | "code");
             // More than one item is an error of FHIRPath, which is unknown and not false.
-            (coded && !path.many).then(|| Required { element: path.element.to_owned(), codes: Codes::Valueset(*set) })
+            if coded && !path.many { path.requires(Codes::Valueset(*set)) } else { None }
         }
         Node::Or(a, b) => {
             let (a, b) = (one(a)?, one(b)?);
             let (Codes::Listed(mut codes), Codes::Listed(others)) = (a.codes, b.codes) else { return None };
             codes.extend(others);
-            (a.element == b.element).then_some(Required { element: a.element, codes: Codes::Listed(codes) })
+            (a.element == b.element).then_some(Required { element: a.element, form: a.form, codes: Codes::Listed(codes) })
         }
         Node::Equal(input, value, false) => listed(path(input).filter(Path::gives_code)?, vec![text(value)?]),
         Node::In(input, values) => {
@@ -70,8 +71,8 @@ fn among(input: &Node, criteria: &Node) -> Option<Required> {
     let (mut system, mut code) = (None, None);
     for part in all {
         match part {
-            Node::MemberOf(item, set) if coded && matches!(**item, Node::This) => {
-                return Some(Required { element: path.element.to_owned(), codes: Codes::Valueset(*set) });
+            Node::MemberOf(item, set, _) if coded && matches!(**item, Node::This) => {
+                return path.requires(Codes::Valueset(*set));
             }
             Node::Equal(item, value, false) => match own_key(item) {
                 Some("system") => system = text(value),
@@ -82,12 +83,12 @@ fn among(input: &Node, criteria: &Node) -> Option<Required> {
         }
     }
     let code = code.filter(|_| codings)?;
-    Some(Required { element: path.element.to_owned(), codes: Codes::Listed(vec![(system, code)]) })
+    path.requires(Codes::Listed(vec![(system, code)]))
 }
 
 fn listed(path: Path, codes: Vec<String>) -> Option<Required> {
     let codes = codes.into_iter().map(|code| (None, code)).collect();
-    Some(Required { element: path.element.to_owned(), codes: Codes::Listed(codes) })
+    path.requires(Codes::Listed(codes))
 }
 
 /// A path below one top-level element.
@@ -108,6 +109,16 @@ enum Tail {
 }
 
 impl Path {
+    fn requires(&self, codes: Codes) -> Option<Required> {
+        let form = match self.kind {
+            "code" => Form::Code,
+            "Coding" => Form::Coding,
+            "CodeableConcept" => Form::Concept,
+            _ => return None,
+        };
+        Some(Required { element: self.element.to_owned(), form, codes })
+    }
+
     fn gives_code(&self) -> bool {
         self.tail == Tail::Code || (self.tail == Tail::Itself && self.kind == "code")
     }
@@ -118,9 +129,7 @@ fn path(node: &Node) -> Option<Path> {
     match node {
         Node::Element(input, step) if matches!(**input, Node::This | Node::Resource) => only(step).map(|key| top(key, step)),
         Node::Narrow(input, kind) => match &**input {
-            Node::Element(inner, step) if matches!(**inner, Node::This | Node::Resource) => {
-                step.keys.iter().find(|key| key.kind == *kind).map(|key| top(key, step))
-            }
+            Node::Element(inner, step) if matches!(**inner, Node::This | Node::Resource) => only_of(step, *kind).map(|key| top(key, step)),
             _ => None,
         },
         Node::Element(input, step) => {
@@ -133,6 +142,11 @@ fn path(node: &Node) -> Option<Path> {
         }
         _ => None,
     }
+}
+
+fn only_of(step: &Step, kind: TypeId) -> Option<&Key> {
+    let mut keys = step.keys.iter().filter(|key| key.kind == kind);
+    keys.next().filter(|_| keys.next().is_none())
 }
 
 fn only(step: &Step) -> Option<&Key> {

@@ -179,7 +179,12 @@ fn value_sets_look_at_every_coding() {
     for (code, expected) in [
         (r#"{"coding":[{"system":"urn:x","code":"mammo"},{"system":"urn:s","code":"mammo"}]}"#, "true"),
         (r#"{"coding":[{"system":"urn:x","code":"mammo"}]}"#, "false"),
-        (r#"{"text":"mammogram"}"#, "false"),
+        // Hidden or never coded, it may be any.
+        (r#"{"text":"mammogram"}"#, "unknown"),
+        (r#"{"coding":[{"system":"urn:s","_code":{"extension":[{"url":"urn:m","valueCode":"masked"}]}}]}"#, "unknown"),
+        (r#"{"coding":[{"system":"urn:x","code":"mammo"},{"system":"urn:s"}]}"#, "unknown"),
+        (r#""mammo""#, "unreadable: `code` is not an object"),
+        (r#"["mammo"]"#, "unreadable: `code` is a list where FHIR R4 has one value"),
     ] {
         assert_eq!(story("Procedure", "code.memberOf(%mammography)", &format!(r#"{{"code":{code}}}"#)), expected, "{code}");
     }
@@ -211,7 +216,7 @@ fn resolve_asks_about_the_resource_that_is_named() {
     assert_eq!(program.remotes().len(), 1);
     assert_eq!(program.remotes()[0].kinds, ["Medication"]);
     assert_eq!(program.remotes()[0].program.elements(), ["code"]);
-    assert_eq!(program.elements(), ["contained", "medicationCodeableConcept", "medicationReference", "status"]);
+    assert_eq!(program.elements(), ["contained", "medication", "medicationCodeableConcept", "medicationReference", "status"]);
 }
 
 #[test]

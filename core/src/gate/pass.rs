@@ -134,11 +134,12 @@ impl Closed {
             | Closed::NoConsent
             | Closed::NotAuthorized
             | Closed::ConsentUnreadable
-            | Closed::OptedOut => Leave::Stop,
+            | Closed::OptedOut
+            | Closed::Sensitive => Leave::Stop,
             Closed::MergePending | Closed::FeedStale | Closed::Stopped => Leave::Paused,
             Closed::Minor
-            | Closed::Sensitive
             | Closed::Unreachable
+            | Closed::NoIdentity
             | Closed::NoLongerQualified
             | Closed::DefinitionChanged
             | Closed::AudienceEnded

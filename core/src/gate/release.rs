@@ -66,6 +66,8 @@ pub enum Closed {
     Minor,
     Sensitive,
     Unreachable,
+    /// The recipient is to be told an identifier that the person does not have.
+    NoIdentity,
     NoLongerQualified,
     DefinitionChanged,
     AudienceEnded,
@@ -93,6 +95,7 @@ impl Closed {
             Closed::Minor => "minor",
             Closed::Sensitive => "sensitive",
             Closed::Unreachable => "unreachable",
+            Closed::NoIdentity => "no-identity",
             Closed::NoLongerQualified => "no-longer-qualified",
             Closed::DefinitionChanged => "definition-changed",
             Closed::AudienceEnded => "audience-ended",

@@ -58,7 +58,10 @@ pub(super) fn take_over(
     // A survivor believes only a hand-over with a higher number than the last.
     old.merge.sent = old.merge.sent.max(before.merge.sent);
     old.open_group |= before.open_group;
-    old.unconfirmed = before.unconfirmed;
+    // What the owners were asked by either has an answer on its way.
+    let asked = before.unconfirmed.into_iter().filter(|key| !old.unconfirmed.contains(key));
+    let asked: Vec<_> = asked.collect();
+    old.unconfirmed.extend(asked);
     // Landing keeps no version that lost: a replay cannot know which consents were current once.
     let unknown: Vec<_> = before.superseded.into_iter().filter(|seen| !old.superseded.contains(seen)).collect();
     old.superseded.splice(0..0, unknown);
@@ -98,6 +101,7 @@ pub(super) fn is_of_definitions(closed: Closed) -> bool {
         Closed::Minor
         | Closed::Sensitive
         | Closed::Unreachable
+        | Closed::NoIdentity
         | Closed::NoLongerQualified
         | Closed::DefinitionChanged
         | Closed::AudienceEnded

@@ -12,6 +12,7 @@ use super::{Fact, Member, Step, Told, Versions};
 use crate::consent::OnStale;
 use crate::gate::{self, Change, Closed, Enter, Grant, Identity, Leave, Release, Shown, Transition, Update};
 use crate::key::Person;
+use crate::phi::Phi;
 use crate::time::{Instant, Span};
 
 /// How far ahead or back a timeline is searched for an edge that shows; beyond it the member is looked at again.
@@ -46,7 +47,12 @@ pub(super) fn decide(
                 decided.push((audience, before, rest, None));
                 continue;
             }
-            let release = desk.release(audience, unhidden);
+            let mut release = desk.release(audience, unhidden);
+            if release.barred == Some(Closed::NoIdentity) {
+                release.barred = None;
+                step.facts.extend(release.at(moment.now).is_ok().then_some(Fact::NoIdentity));
+                release.barred = Some(Closed::NoIdentity);
+            }
             let by_time = !touched.has(audience);
             let waits = moment.waits(audience).or(member.awaits().then_some(Waiting::Hold));
             let mut verdict = look(&release, &before, moment, by_time, waits, audience, &lease(setting, person, audience));
@@ -94,8 +100,14 @@ pub(super) fn decide(
 
 pub(super) fn identity(member: &Member, recipient: &crate::consent::Recipient) -> Option<Identity> {
     let crate::consent::Identify::Identifier { system } = &recipient.identify else { return None };
-    let known = member.patient.as_ref()?.identifiers.iter().find(|(name, _)| name == system)?;
+    let usable = |(name, value): &&(String, Phi<String>)| name == system && !value.reveal().trim().is_empty();
+    let known = member.patient.as_ref()?.identifiers.iter().find(usable)?;
     Some(Identity { system: system.clone(), value: known.1.clone() })
+}
+
+/// Whether the recipient is to be told who it is and cannot be.
+pub(super) fn lacks_identity(member: &Member, recipient: &crate::consent::Recipient) -> bool {
+    matches!(recipient.identify, crate::consent::Identify::Identifier { .. }) && identity(member, recipient).is_none()
 }
 
 fn as_definitions_closed_it((transition, after): (Transition, Emitted)) -> (Transition, Emitted) {

@@ -20,6 +20,9 @@ pub enum Input {
     Preference(Preference),
     /// The owners have said all that they know of a resource that was asked about.
     Confirmed(ResourceKey),
+    /// The same Bundle said something of a Consent of which only the owners know whose it is: until they have answered, only exits
+    /// are told.
+    Awaits(ResourceKey),
     /// From another member, by way of its partition.
     Message(Box<Message>),
     /// Forget the person and tell every recipient.
@@ -38,7 +41,30 @@ impl Input {
         match self {
             Input::Put(put) => put.content.patient.is_some(),
             Input::Delete(_) | Input::Unclear(_) | Input::Message(_) | Input::Erase | Input::Adopt(_) | Input::Confirmed(_) => true,
-            Input::Preference(_) | Input::Review | Input::Tick => false,
+            Input::Preference(_) | Input::Awaits(_) | Input::Review | Input::Tick => false,
+        }
+    }
+
+    /// Resources that what it brings may look up; each perhaps more than once. What a merged person hands over looks them up, too.
+    pub fn refers_to(&self) -> Vec<ResourceKey> {
+        match self {
+            Input::Put(put) => put.content.evidence.iter().flat_map(Evidence::refers_to).collect(),
+            Input::Message(message) => match &**message {
+                Message::HandOver(hand_over) => {
+                    let evidence = hand_over.parts.iter().flat_map(|parts| &parts.evidence);
+                    evidence.flat_map(|(_, evidence)| evidence.refers_to()).collect()
+                }
+                Message::Replaced { .. } => Vec::new(),
+            },
+            Input::Delete(_)
+            | Input::Unclear(_)
+            | Input::Preference(_)
+            | Input::Confirmed(_)
+            | Input::Awaits(_)
+            | Input::Erase
+            | Input::Adopt(_)
+            | Input::Review
+            | Input::Tick => Vec::new(),
         }
     }
 
@@ -50,6 +76,7 @@ impl Input {
             Input::Unclear(unclear) => Input::Unclear(Unclear { more, ..unclear }),
             other @ (Input::Preference(_)
             | Input::Confirmed(_)
+            | Input::Awaits(_)
             | Input::Message(_)
             | Input::Erase
             | Input::Adopt(_)

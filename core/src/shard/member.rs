@@ -2,7 +2,7 @@
 
 use super::Versions;
 use super::merge::Parts;
-use crate::audience::{Channel, Evidence, Marks};
+use crate::audience::{Channel, Kept, Marks};
 use crate::consent::Consent;
 use crate::fhir::Version;
 use crate::fhir::patient::{Held, PatientFacts};
@@ -10,13 +10,14 @@ use crate::key::{Person, ResourceKey};
 use crate::time::Instant;
 use serde::{Deserialize, Serialize};
 
-/// The state of one person. Encoded, its first byte is [`FORMAT`].
+/// The state of one person. How it lies in a store: `pieces`.
 #[derive(Clone, PartialEq, Serialize, Deserialize, Default)]
 pub struct Member {
     pub patient: Option<Box<PatientFacts>>,
     pub patient_key: Option<ResourceKey>,
-    /// Sorted by key, as the lists below.
-    pub evidence: Vec<(ResourceKey, Evidence)>,
+    /// Sorted by key, as the lists below. Each is a piece of its own in a store.
+    #[serde(skip)]
+    pub evidence: Vec<(ResourceKey, Kept)>,
     pub consents: Vec<(ResourceKey, Consent)>,
     /// Versions of consents that were current once: one of them delivered again says nothing new.
     pub superseded: Vec<(ResourceKey, Version)>,
@@ -93,8 +94,8 @@ pub enum Waiting {
 /// So many superseded versions of consents are remembered.
 pub const SUPERSEDED_MAX: usize = 64;
 
-/// The first byte of an encoded member.
-pub const FORMAT: u8 = 1;
+/// The first byte of each piece of a member in a store.
+pub const FORMAT: u8 = 3;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum BadState {
@@ -105,18 +106,6 @@ pub enum BadState {
 }
 
 impl Member {
-    pub fn encode(&self) -> Vec<u8> {
-        postcard::to_extend(self, vec![FORMAT]).expect("a member is plain data")
-    }
-
-    pub fn decode(bytes: &[u8]) -> Result<Member, BadState> {
-        match bytes.split_first() {
-            None => Err(BadState::Empty),
-            Some((&FORMAT, rest)) => postcard::from_bytes(rest).map_err(|_| BadState::Damaged),
-            Some((other, _)) => Err(BadState::Format(*other)),
-        }
-    }
-
     /// When time alone may change something next; [`Instant::END`] if never.
     pub fn due(&self) -> Instant {
         self.emitted.iter().map(|(_, emitted)| emitted.due).min().unwrap_or(Instant::END)

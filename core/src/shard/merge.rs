@@ -4,7 +4,7 @@
 //! replaces the one before. An unmerge is an empty copy: the survivor gives everything back by forgetting it.
 
 use super::{Member, Suppression};
-use crate::audience::{Evidence, Marks, PATIENT};
+use crate::audience::{Kept, Marks, PATIENT};
 use crate::consent::Consent;
 use crate::fhir::patient::Held;
 use crate::key::{Person, ResourceKey};
@@ -34,7 +34,7 @@ pub struct HandOver {
 /// What an old person's records amount to. Its Patient resource is no evidence about the survivor.
 #[derive(Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Parts {
-    pub evidence: Vec<(ResourceKey, Evidence)>,
+    pub evidence: Vec<(ResourceKey, Kept)>,
     pub consents: Vec<(ResourceKey, Consent)>,
     pub marks: Vec<(ResourceKey, Marks)>,
     /// All resources on file, so that a link to one of them counts as resolved.
@@ -74,7 +74,7 @@ impl Member {
             alive: self.patient.as_ref().map(|patient| patient.alive.clone()),
             stale_restriction: !self.stale_restrictions.is_empty(),
             // What came round in a circle was not taken in.
-            awaits: self.awaits() || self.merge.received.iter().any(|(_, _, parts)| parts.is_cycle(me)),
+            awaits: self.awaits() || self.goes_round(me),
             through: vec![me],
         };
         for (_, _, received) in &self.merge.received {
@@ -91,6 +91,20 @@ impl Member {
             parts.through.extend(received.through.iter().copied());
         }
         parts
+    }
+
+    /// What it was handed over came through the person itself.
+    pub(super) fn goes_round(&self, me: Person) -> bool {
+        self.merge.received.iter().any(|(_, _, parts)| parts.is_cycle(me))
+    }
+
+    /// Whose records count for this person. One whose copy was taken back is another again.
+    pub(super) fn merged_into_it(&self) -> Vec<Person> {
+        let received = self.merge.received.iter().filter(|(_, _, parts)| !parts.through.is_empty()).map(|(from, ..)| *from);
+        let mut merged: Vec<Person> = received.chain(self.merge.replaces.iter().copied()).collect();
+        merged.sort_unstable();
+        merged.dedup();
+        merged
     }
 
     /// Takes in a hand-over. `false`: it was a repetition.

@@ -16,6 +16,17 @@ pub struct Step {
     /// For the owners of resources.
     pub claims: Vec<Ownership>,
     pub facts: Vec<Fact>,
+    /// The person was erased: what of it lies elsewhere has to go, too.
+    pub erased: Option<Box<Erased>>,
+}
+
+/// What an erasure reaches beyond the member's own state.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Erased {
+    /// The audiences that were ever told of the person, and what their recipients call it: its newest event there goes.
+    pub names: Vec<(Box<str>, String)>,
+    /// Whoever was merged into this person is the same one, and is erased, too.
+    pub merged: Vec<Person>,
 }
 
 /// An event with what the accounting of disclosures keeps beside it.
@@ -47,6 +58,8 @@ pub enum Fact {
     StaleRestriction,
     /// A transition had no grant for its effective instant and was not told.
     Denied,
+    /// Somebody would be in an audience but for an identifier that its recipient is to be told.
+    NoIdentity,
     MergeCycle,
     HandedOver,
 }

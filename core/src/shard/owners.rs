@@ -43,6 +43,11 @@ pub enum Ownership {
         version: Option<Version>,
         stamp: Instant,
     },
+    /// A person waits until all that was said of the resource before this has come to those who have it.
+    Asked {
+        resource: ResourceKey,
+        person: Person,
+    },
 }
 
 impl Ownership {
@@ -50,7 +55,7 @@ impl Ownership {
         match self {
             Ownership::Claim(claim) => claim.resource,
             Ownership::Unclear(unclear) => unclear.key,
-            Ownership::Held { resource, .. } | Ownership::Delete { resource, .. } => *resource,
+            Ownership::Held { resource, .. } | Ownership::Delete { resource, .. } | Ownership::Asked { resource, .. } => *resource,
         }
     }
 }
@@ -70,6 +75,7 @@ impl Owner {
                 self.claim(&Claim { resource, version, stamp, persons: SmallVec::new(), asks: None })
             }
             Ownership::Delete { resource, version: None, stamp } => self.delete_at(resource, stamp),
+            Ownership::Asked { resource, person } => vec![(person, Input::Confirmed(resource))],
         }
     }
 

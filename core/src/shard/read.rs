@@ -58,13 +58,17 @@ impl Origin<'_> {
     pub fn read(&self, body: &[u8], given_id: Option<&str>, links: Option<&BundleLinks>, stamp: Instant) -> Result<Reading, Unreadable> {
         let peek = match fhir::peek(body) {
             Ok(peek) => peek,
-            Err(why) => return self.without_peek(body, given_id, stamp, why),
+            Err(why) => return self.without_peek(body, given_id, links, stamp, why),
         };
         if !self.definitions.reads(&peek.kind) {
             return Ok(Reading::Unread);
         }
         let Some(id) = peek.id.as_deref().or(given_id) else {
-            return Err(Unreadable::Element { path: "id", why: "is missing" });
+            let why = Unreadable::Element { path: "id", why: "is missing" };
+            return match self.broken_consent(body, given_id, links, stamp, &why) {
+                Some(reading) => reading,
+                None => Err(why),
+            };
         };
         let key = self.keys.resource(self.namespace, &peek.kind, id);
         let (version, unordered) = match self.versions.of_put(peek.last_updated, peek.version_id.as_deref(), stamp) {
@@ -101,11 +105,7 @@ impl Origin<'_> {
                 (content, Some(unreadable))
             }
         };
-        let mut shared: Vec<Person> = persons.iter().map(|(person, _)| *person).collect();
-        shared.sort_unstable();
-        if shared.len() == 1 {
-            shared.clear();
-        }
+        let shared = shared_by(&persons);
         let last_updated = peek.last_updated;
         Ok(Reading::About {
             persons,
@@ -116,7 +116,17 @@ impl Origin<'_> {
     }
 
     /// What a second look can tell of a resource that [`fhir::peek`] refuses: which it is, and of a Patient whose.
-    fn without_peek(&self, body: &[u8], given_id: Option<&str>, stamp: Instant, why: Unreadable) -> Result<Reading, Unreadable> {
+    fn without_peek(
+        &self,
+        body: &[u8],
+        given_id: Option<&str>,
+        links: Option<&BundleLinks>,
+        stamp: Instant,
+        why: Unreadable,
+    ) -> Result<Reading, Unreadable> {
+        if let Some(reading) = self.broken_consent(body, given_id, links, stamp, &why) {
+            return reading;
+        }
         let Some(Name { kind, id, version_id, last_updated }) = Name::read(body) else { return Err(why) };
         let Some(id) = id.as_deref().or(given_id).filter(|_| self.definitions.reads(&kind)) else { return Err(why) };
         let key = self.keys.resource(self.namespace, &kind, id);
@@ -133,6 +143,53 @@ impl Origin<'_> {
             return Ok(Reading::About { persons, last_updated, put: Box::new(put), unreadable: Some(why) });
         }
         self.unclear(&kind, key, version, last_updated, why)
+    }
+
+    /// A Consent that is broken may deny, so it closes the gate of whoever it seems to be about. `None`: it is no Consent.
+    ///
+    /// One without a usable id takes a place of its own among the person's Consents, under [`unnamed`]: no later Consent is its
+    /// newer version, and only a delete of that id, or a Consent with it, opens the gate.
+    fn broken_consent(
+        &self,
+        body: &[u8],
+        given_id: Option<&str>,
+        links: Option<&BundleLinks>,
+        stamp: Instant,
+        why: &Unreadable,
+    ) -> Option<Result<Reading, Unreadable>> {
+        let found = fhir::salvage(body);
+        if !found.is_consent() {
+            return None;
+        }
+        let person = |kind: &str, id: &str| (kind == "Patient").then(|| (self.keys.person(self.namespace, id), id.to_owned()));
+        let mut persons: SmallVec<[(Person, String); 1]> =
+            found.patients.iter().filter_map(|text| self.with_target(text, links, person).flatten()).collect();
+        persons.sort_unstable();
+        persons.dedup();
+        let id = if found.has_id() { found.id() } else { given_id };
+        let (key, version, order) = match id {
+            Some(id) => {
+                // Of what was cut off the version may be missing: no whole version may seem older than it.
+                let told = found.last_updated.is_some() && self.versions == fhir::Versions::LastUpdated || json::parse(body).is_ok();
+                let version = self.versions.of_put(found.last_updated, found.version_id.as_deref(), stamp);
+                let version = match version {
+                    Ok(version) if told || self.versions == fhir::Versions::Id => version,
+                    Ok(_) | Err(_) => Version::UNORDERED,
+                };
+                (self.keys.resource(self.namespace, "Consent", id), version, self.versions)
+            }
+            None if persons.is_empty() => return Some(Err(why.clone())),
+            None => {
+                (self.keys.resource(self.namespace, "Consent", &unnamed(&persons)), Version(stamp.micros()), fhir::Versions::LastUpdated)
+            }
+        };
+        let last_updated = found.last_updated;
+        if persons.is_empty() {
+            return Some(self.unclear("Consent", key, version, last_updated, why.clone()));
+        }
+        let shared = shared_by(&persons);
+        let put = Put { key, version, order, more: false, shared, content: stand_in(self.definitions, "Consent") };
+        Some(Ok(Reading::About { persons, last_updated, put: Box::new(put), unreadable: Some(why.clone()) }))
     }
 
     /// What is no JSON names nobody; the record is closed all the same.
@@ -273,10 +330,29 @@ impl Origin<'_> {
     }
 }
 
+/// The id that stands for a broken Consent of these patients that has none: `unnamed` and their ids, sorted. FHIR's ids have no `~`.
+fn unnamed(persons: &[(Person, String)]) -> String {
+    let mut ids: Vec<&str> = persons.iter().map(|(_, id)| id.as_str()).collect();
+    ids.sort_unstable();
+    format!("unnamed~{}", ids.join("~"))
+}
+
+/// All of several persons, sorted; none of one.
+fn shared_by(persons: &[(Person, String)]) -> Vec<Person> {
+    let mut shared: Vec<Person> = persons.iter().map(|(person, _)| *person).collect();
+    shared.sort_unstable();
+    if shared.len() == 1 {
+        shared.clear();
+    }
+    shared
+}
+
 /// Where a resource belongs, before anything of it is kept: what a source has to know.
 pub enum Route {
     /// Nothing here reads this type.
     Unread,
+    /// Nothing here reads this type, and whose it is takes a longer look.
+    Kept,
     /// Every partition reads it.
     Everyone {
         kind: String,
@@ -327,18 +403,33 @@ impl Origin<'_> {
         if !self.definitions.reads(&peek.kind) {
             return Route::Unread;
         }
+        self.at_a_glance(&peek, given_id, links).unwrap_or_else(slowly)
+    }
+
+    /// As [`Origin::route`], of a type that nothing reads: whose it is, if that can be told at a glance.
+    pub fn route_unread(&self, body: &[u8], given_id: Option<&str>, links: Option<&BundleLinks>) -> Route {
+        let Ok(peek) = fhir::peek(body) else { return Route::Kept };
+        match self.at_a_glance(&peek, given_id, links) {
+            Some(route @ (Route::Persons { .. } | Route::Everyone { .. } | Route::Nobody { .. })) => route,
+            Some(Route::Unread | Route::Kept | Route::Unclear { .. } | Route::Unreadable(_)) | None => Route::Kept,
+        }
+    }
+
+    /// `None`: it takes a longer look.
+    fn at_a_glance(&self, peek: &Peek, given_id: Option<&str>, links: Option<&BundleLinks>) -> Option<Route> {
         let id = peek.id.as_deref().or(given_id);
         let version = self.versions.of_put(peek.last_updated, peek.version_id.as_deref(), Instant::from_micros(STAMP.0));
-        let (Some(id), Ok(version), None) = (id, version, &peek.meta_unreadable) else { return slowly() };
-        let (kind, key, version) = (peek.kind.to_string(), self.keys.resource(self.namespace, &peek.kind, id), stamped(version));
+        let (Some(id), Ok(version), None) = (id, version, &peek.meta_unreadable) else { return None };
+        let version = (version != STAMP).then_some(version);
+        let (kind, key) = (peek.kind.to_string(), self.keys.resource(self.namespace, &peek.kind, id));
         if BROADCAST.contains(&peek.kind.as_ref()) {
-            return Route::Everyone { kind, key, version };
+            return Some(Route::Everyone { kind, key, version });
         }
-        match self.persons(&peek, id, links) {
+        Some(match self.persons(peek, id, links) {
             Ok(persons) if persons.is_empty() => Route::Nobody { key, version },
             Ok(persons) => Route::Persons { kind, key, version, persons: persons.into_iter().map(|(person, _)| person).collect() },
             Err(why) => Route::Unclear { kind, key, version, why },
-        }
+        })
     }
 }
 

@@ -3,7 +3,9 @@
 //! In: definitions and one member. Out: a `Release` an audience. Never here: what was told before.
 
 use super::{Broadcast, Member, Suppression, Versions, member};
-use crate::audience::{self, Audience, Channel, Communication, Definitions, Form, Marks, Offer, Offered, Pick, Remuneration, Times, View};
+use crate::audience::{
+    self, Audience, Channel, Communication, Definitions, Form, Kept, Marks, Offer, Offered, Pick, Remuneration, Times, View,
+};
 use crate::consent::{self, Basis, Cause, Consent, Decision, Grant, Labels, Permission, Purpose, Question, Unresolved};
 use crate::fhir::patient::{self, Birth, PatientFacts};
 use crate::gate::{Closed, MemberKey, Reach, Release};
@@ -45,7 +47,7 @@ pub(super) struct Desk<'a> {
     person: Person,
     member: &'a Member,
     versions: &'a Versions,
-    evidence: Cow<'a, [(ResourceKey, audience::Evidence)]>,
+    evidence: Cow<'a, [(ResourceKey, Kept)]>,
     consents: Vec<(ResourceKey, &'a Consent)>,
     decisions: Vec<Decided>,
 }
@@ -104,10 +106,12 @@ impl<'a> Desk<'a> {
         if let Some(ends) = definition.ends {
             running = running.and(&Timeline::between(Instant::BEGIN, ends));
         }
-        let eligible = match definition.times {
-            Times::Exact => sure,
-            Times::Spread(span) => self.spread(&sure, span, &definition.name),
+        // Both move by one amount: who comes in on a birthday shows the new age.
+        let later = match definition.times {
+            Times::Exact => Span::ZERO,
+            Times::Spread(span) => self.amount(span, &definition.name),
         };
+        let eligible = moved_inwards(&sure, later);
         Release {
             barred: self.barred(definition),
             unhidden,
@@ -121,12 +125,12 @@ impl<'a> Desk<'a> {
                 Some(_) => Steps::always(false),
                 None => self.opted_out(Channel::Email, question).or(&self.opted_out(Channel::Sms, question)),
             },
-            values: definition.release.iter().map(|released| self.value(released.value, decision, question.0)).collect(),
+            values: definition.release.iter().map(|released| self.value(released.value, decision, question.0, later)).collect(),
         }
     }
 
     fn barred(&self, audience: &Audience) -> Option<Closed> {
-        let cycle = self.member.merge.received.iter().any(|(_, _, parts)| parts.is_cycle(self.person));
+        let cycle = self.member.goes_round(self.person);
         if self.member.erased {
             return Some(Closed::Erased);
         }
@@ -152,6 +156,10 @@ impl<'a> Desk<'a> {
             // Deleted or not there yet: that says nothing of a death.
             return Some(Closed::NoLongerQualified);
         }
+        let recipient = &self.setting.definitions.policy.recipients[self.recipient_of(audience)];
+        if super::decide::lacks_identity(self.member, recipient) {
+            return Some(Closed::NoIdentity);
+        }
         let held_back = audience
             .holdout
             .is_some_and(|holdout| self.setting.keys.amount(self.person, &audience.name, "holdout") % 1000 < u64::from(holdout.share));
@@ -159,10 +167,14 @@ impl<'a> Desk<'a> {
     }
 
     fn question_of(&self, audience: usize) -> (usize, Purpose) {
-        let definitions = self.setting.definitions;
-        let audience = &definitions.catalogue.audiences[audience];
-        let recipient = definitions.policy.recipients.iter().position(|recipient| recipient.key == audience.recipient);
-        (recipient.expect("an audience's recipient is checked when it is read"), purpose_of(audience))
+        let audience = &self.setting.definitions.catalogue.audiences[audience];
+        (self.recipient_of(audience), purpose_of(audience))
+    }
+
+    fn recipient_of(&self, audience: &Audience) -> usize {
+        let recipients = &self.setting.definitions.policy.recipients;
+        let place = recipients.iter().position(|recipient| recipient.key == audience.recipient);
+        place.expect("an audience's recipient is checked when it is read")
     }
 
     /// Works out what consent says, once a question; where it stands in `decisions`.
@@ -237,36 +249,11 @@ impl<'a> Desk<'a> {
         (alive, adult(patient, self.setting.definitions))
     }
 
-    /// Moves each entry edge later and each exit edge earlier by an amount of this person's own, up to `span`:
-    /// an edge on the wire does not tell the instant that made it.
-    fn spread(&self, eligible: &Timeline, span: Span, audience: &str) -> Timeline {
-        if eligible.constant().is_some() || span == Span::ZERO {
-            return eligible.clone();
-        }
+    /// By how much edges of time are moved: fixed for a person and an audience, up to the span. An edge on the wire then
+    /// does not tell the instant that made it.
+    fn amount(&self, span: Span, audience: &str) -> Span {
         let amount = self.setting.keys.amount(self.person, audience, "spread") % (span.0.unsigned_abs() + 1);
-        let amount = Span(i64::try_from(amount).expect("an amount is within its span"));
-        let mut out = Steps::always(*eligible.first());
-        let mut from = Instant::BEGIN;
-        let close = |from: Instant, to: Instant, out: &mut Timeline| {
-            let (later, earlier) = (from.plus(amount), to.minus(amount));
-            if later < earlier {
-                out.push(later, true);
-                out.push(earlier, false);
-            } else if from == Instant::BEGIN {
-                *out = Steps::always(false);
-            }
-        };
-        let mut open = *eligible.first();
-        for (at, value) in eligible.changes() {
-            if open {
-                close(from, at, &mut out);
-            }
-            (from, open) = (at, *value);
-        }
-        if open {
-            close(from, Instant::END, &mut out);
-        }
-        out
+        Span(i64::try_from(amount).expect("an amount is within its span"))
     }
 
     fn reaches(&self, channels: &[Channel], decision: &Decided) -> Vec<Reach> {
@@ -313,7 +300,8 @@ impl<'a> Desk<'a> {
         consent::renewed(&consents, &asked, policy, suppression.since).not()
     }
 
-    fn value(&self, id: audience::ValueId, decision: &Decided, recipient: usize) -> Steps<Option<Phi<String>>> {
+    /// What time alone changes, as an age, changes by `later` after that; what consent hides is hidden at once.
+    fn value(&self, id: audience::ValueId, decision: &Decided, recipient: usize, later: Span) -> Steps<Option<Phi<String>>> {
         let audience::Value { pick, form, .. } = &self.setting.definitions.catalogue.values[usize::from(id)];
         let better = |best: &Option<Offer>, other: &Option<Offer>| match (best, other) {
             (Some(a), Some(b)) if *pick == Pick::Latest => Some(audience::later(a, b).clone()),
@@ -333,12 +321,13 @@ impl<'a> Desk<'a> {
                         constant = Some((position, offer));
                     }
                 }
-                (None, Offered::Over(offers)) => others.push((position, Cow::Borrowed(offers.as_ref()))),
+                (None, Offered::Over(offers)) if later == Span::ZERO => others.push((position, Cow::Borrowed(offers.as_ref()))),
+                (None, Offered::Over(offers)) => others.push((position, Cow::Owned(moved_later(offers, later)))),
                 (Some(hidden), Offered::Always(offer)) => {
                     others.push((position, Cow::Owned(hidden.map(|hidden| (!hidden).then(|| offer.clone())))));
                 }
                 (Some(hidden), Offered::Over(offers)) => {
-                    let told = offers.zip(hidden, |offer, hidden| if *hidden { None } else { offer.clone() });
+                    let told = moved_later(offers, later).zip(hidden, |offer, hidden| if *hidden { None } else { offer.clone() });
                     others.push((position, Cow::Owned(told)));
                 }
             }
@@ -362,6 +351,44 @@ impl<'a> Desk<'a> {
         };
         best.map(|offer| offer.as_ref().map(text))
     }
+}
+
+/// Each entry edge later and each exit edge earlier.
+fn moved_inwards(eligible: &Timeline, amount: Span) -> Timeline {
+    if eligible.constant().is_some() || amount == Span::ZERO {
+        return eligible.clone();
+    }
+    let mut out = Steps::always(*eligible.first());
+    let mut from = Instant::BEGIN;
+    let close = |from: Instant, to: Instant, out: &mut Timeline| {
+        let (later, earlier) = (from.plus(amount), to.minus(amount));
+        if later < earlier {
+            out.push(later, true);
+            out.push(earlier, false);
+        } else if from == Instant::BEGIN {
+            *out = Steps::always(false);
+        }
+    };
+    let mut open = *eligible.first();
+    for (at, value) in eligible.changes() {
+        if open {
+            close(from, at, &mut out);
+        }
+        (from, open) = (at, *value);
+    }
+    if open {
+        close(from, Instant::END, &mut out);
+    }
+    out
+}
+
+/// Each change later.
+fn moved_later<T: Clone + PartialEq>(steps: &Steps<T>, amount: Span) -> Steps<T> {
+    let mut out = Steps::always(steps.first().clone());
+    for (at, value) in steps.changes() {
+        out.push(at.plus(amount), value.clone());
+    }
+    out
 }
 
 fn way(channel: Channel) -> patient::Reach {

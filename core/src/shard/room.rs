@@ -9,7 +9,7 @@ use super::{
     Adopt, Baseline, Broadcast, ContactPreference, Fact, Former, Input, Member, Message, OptOuts, Owner, Ownership, Partition, Shared,
     Told, Versions, Watermark,
 };
-use crate::audience::{Definitions, Evidence};
+use crate::audience::Definitions;
 use crate::consent::OnStale;
 use crate::fhir::Version;
 use crate::gate::MemberKey;
@@ -102,11 +102,9 @@ impl<'a> Room<'a> {
             stopped: &NONE_STOPPED,
         };
         let (member, versions) = self.members.entry(person).or_default();
-        if let Input::Put(put) = &input {
-            // What is among the member's own resources is no broadcast resource.
-            for key in put.content.evidence.iter().flat_map(Evidence::refers_to).filter(|key| !versions.knows(*key)) {
-                self.referring.entry(key).or_default().insert(person);
-            }
+        // What is among the member's own resources is no broadcast resource.
+        for key in input.refers_to().into_iter().filter(|key| !versions.knows(*key)) {
+            self.referring.entry(key).or_default().insert(person);
         }
         let before = input.may_move_contacts().then(|| member.buckets());
         let step = step(&setting, person, member, versions, &moment, input);
@@ -125,6 +123,7 @@ impl<'a> Room<'a> {
         for claim in step.claims {
             queue.extend(self.owners(claim));
         }
+        queue.extend(step.erased.into_iter().flat_map(|erased| erased.merged).map(|person| (person, Input::Erase)));
     }
 
     fn set_timer(&mut self, person: Person, due: Instant) {
@@ -283,6 +282,7 @@ impl Fact {
             Fact::Stale => "stale versions",
             Fact::StaleRestriction => "gates closed by a stale consent",
             Fact::Denied => "transitions refused by the gate",
+            Fact::NoIdentity => "entries that lack the identifier their recipient asks for",
             Fact::MergeCycle => "merges that lead in a circle",
             Fact::HandedOver => "hand-overs",
         }

@@ -9,8 +9,8 @@ use super::read::stand_in;
 use super::release::Setting;
 use super::touched::Touched;
 use super::versions::Accepted;
-use super::{Claim, Fact, HandOver, Input, Member, Ownership, Put, Step, Unclear, Versions};
-use crate::audience::{Definitions, Evidence};
+use super::{Claim, Erased, Fact, HandOver, Input, Member, Ownership, Put, Step, Unclear, Versions};
+use crate::audience::{Audience, Definitions, Evidence, Kept};
 use crate::consent::{self, Purpose, Question};
 use crate::fhir::{self, Version};
 use crate::gate::Closed;
@@ -55,6 +55,7 @@ pub fn step(setting: &Setting, person: Person, member: &mut Member, versions: &m
     let mut touched = Touched::default();
     let mut more = false;
     let (marks, known, survivor) = (member.survivor().map(|_| member.marks.clone()), versions.count(), member.survivor());
+    let went_round = member.goes_round(person);
     match input {
         Input::Put(put) => {
             more = put.more;
@@ -80,6 +81,16 @@ pub fn step(setting: &Setting, person: Person, member: &mut Member, versions: &m
             more = member.open_group;
             touched = Touched::all(definitions);
         }
+        Input::Awaits(key) => {
+            // Before the baseline nothing enters, so that nobody need wait.
+            if !moment.silent.iter().all(|silent| *silent) {
+                if !member.unconfirmed.contains(&key) {
+                    member.unconfirmed.push(key);
+                }
+                step.claims.push(Ownership::Asked { resource: key, person });
+            }
+            more = member.open_group;
+        }
         Input::Message(message) => {
             apply_message(person, member, *message, &mut step);
             touched = Touched::all(definitions);
@@ -93,13 +104,17 @@ pub fn step(setting: &Setting, person: Person, member: &mut Member, versions: &m
             touched = Touched::all(definitions);
             touched.by_definitions = true;
         }
-        Input::Review => touched = Touched::all(definitions),
+        Input::Review => {
+            touched = Touched::all(definitions);
+            // A resource that all share may stand between two records of a group.
+            more = member.open_group;
+        }
         Input::Tick => {}
     }
     // The survivor has to hear of labels and of what links may lead to, too, whatever they are to this person's own records.
     let told = !touched.is_empty() || marks.is_some_and(|marks| marks != member.marks) || known != versions.count();
     if told {
-        hand_over_again(person, member, versions, survivor, &mut step);
+        hand_over_again(person, member, versions, survivor.filter(|_| went_round), &mut step);
     }
     if more {
         member.open_group = true;
@@ -158,6 +173,7 @@ fn stops_at_once(closed: Closed) -> bool {
         | Closed::MergePending
         | Closed::Inactive
         | Closed::Unreachable
+        | Closed::NoIdentity
         | Closed::NoLongerQualified
         | Closed::DefinitionChanged
         | Closed::AudienceEnded
@@ -253,11 +269,11 @@ fn replace_evidence(definitions: &Definitions, member: &mut Member, key: Resourc
     if evidence.is_none() && member.evidence.is_empty() {
         return;
     }
-    if member::find(&member.evidence, key) == evidence.as_ref() {
+    if member::find(&member.evidence, key).map(|kept| &**kept) == evidence.as_ref() {
         return;
     }
     evidence.iter().for_each(|evidence| touched.by(evidence, definitions));
-    let before = member::place(&mut member.evidence, key, evidence);
+    let before = member::place(&mut member.evidence, key, evidence.map(Kept::new));
     before.iter().for_each(|before| touched.by(before, definitions));
     if !member.merge.received.is_empty() {
         // The same resource, on its way from one of two merged persons to the other, counts once: another copy may show now.
@@ -420,8 +436,7 @@ fn apply_message(person: Person, member: &mut Member, message: Message, step: &m
     match message {
         Message::HandOver(hand_over) => {
             let taken = member.receive(person, *hand_over);
-            let cycle = member.merge.received.iter().any(|(_, _, parts)| parts.is_cycle(person));
-            if taken && cycle {
+            if taken && member.goes_round(person) {
                 step.facts.push(Fact::MergeCycle);
             } else if taken {
                 step.facts.push(Fact::HandedOver);
@@ -471,10 +486,13 @@ fn take_back(person: Person, member: &mut Member, survivor: Person, step: &mut S
 }
 
 /// A person merged away sends the survivor what its records amount to now.
-fn hand_over_again(person: Person, member: &mut Member, versions: &Versions, before: Option<Person>, step: &mut Step) {
+///
+/// `knows`: who was its survivor before, and was told already that what it sends goes round in a circle.
+fn hand_over_again(person: Person, member: &mut Member, versions: &Versions, knows: Option<Person>, step: &mut Step) {
     let Some(survivor) = member.survivor() else { return };
-    // Within a circle the parts would go round for ever; a new survivor is outside it, or finds it out.
-    if before == Some(survivor) && member.merge.received.iter().any(|(_, _, parts)| parts.is_cycle(person)) {
+    // Within a circle the parts would go round for ever. Told of it once, the survivor is closed until the circle ends, and does not go on
+    // with parts from before it; a new survivor is outside it, or finds it out.
+    if knows == Some(survivor) && member.goes_round(person) {
         return;
     }
     member.merge.sent += 1;
@@ -486,14 +504,34 @@ fn hand_over_again(person: Person, member: &mut Member, versions: &Versions, bef
 
 /// Exits everywhere, then forgets all but the counters, which must never repeat.
 fn erase(setting: &Setting, person: Person, member: &mut Member, versions: &mut Versions, moment: &Moment, step: &mut Step) {
-    // The survivor forgets what came from here; the number goes on, or it would not believe a later hand-over.
-    if let Some(survivor) = member.survivor() {
-        take_back(person, member, survivor, step);
-    }
+    let (merged, survivor) = (member.merged_into_it(), member.survivor());
     let emitted = std::mem::take(&mut member.emitted);
-    let merge = Merge { sent: member.merge.sent, ..Merge::default() };
+    let Merge { sent, claimed_by, replaces, .. } = std::mem::take(&mut member.merge);
+    // That others replace this person is theirs to take back. The number goes on, or no survivor would believe a later hand-over.
+    let merge = Merge { sent, claimed_by, ..Merge::default() };
     *member = Member { emitted, merge, erased: true, ..Member::default() };
     *versions = Versions::default();
+    step.messages.extend(replaces.into_iter().map(|old| (old, Message::Replaced { by: person, holds: false })));
+    // The survivor forgets what came from here.
+    if let Some(survivor) = survivor.filter(|survivor| Some(*survivor) != member.survivor()) {
+        take_back(person, member, survivor, step);
+    }
+    hand_over_again(person, member, versions, None, step);
     decide(setting, person, member, versions, moment, Touched::all(setting.definitions), step);
     member.erased = false;
+    // Where nobody was ever told, nothing is to be counted: it is as if landing had never had the person.
+    member.emitted.retain(|(_, emitted)| emitted.seq > 0);
+    step.erased = Some(Box::new(Erased { names: names(setting, person, member), merged }));
+}
+
+/// Under which names recipients were ever told of the person, an audience each.
+fn names(setting: &Setting, person: Person, member: &Member) -> Vec<(Box<str>, String)> {
+    let recipients = &setting.definitions.policy.recipients;
+    let told = |audience: &&Audience| member.emitted(&audience.name).is_some_and(|emitted| emitted.seq > 0);
+    let name = |audience: &Audience| {
+        let place = recipients.iter().position(|recipient| recipient.key == audience.recipient);
+        let key = &setting.member_keys[place.expect("an audience's recipient is checked when it is read")];
+        (audience.name.as_str().into(), key.member(person))
+    };
+    setting.definitions.catalogue.audiences.iter().filter(told).map(name).collect()
 }

@@ -1,8 +1,8 @@
-//! Which version of each resource a member has seen: 16 bytes a resource, kept apart from the member's state.
+//! Which version of each resource a member has seen: 16 bytes a resource, kept apart from the member's state, in buckets.
 
-use super::member::{BadState, FORMAT};
 use crate::fhir::Version;
 use crate::key::ResourceKey;
+use crate::time::Instant;
 
 /// Sorted by key. A deleted or moved resource keeps its entry, so that a late older version stays refused.
 #[derive(Clone, Default, PartialEq)]
@@ -81,41 +81,60 @@ impl Versions {
         self.seen.is_empty()
     }
 
-    /// 16 bytes an entry, after one byte of format and the few that are gone, counted.
-    pub fn encode(&self) -> Vec<u8> {
-        let mut out = Vec::with_capacity(5 + 8 * self.gone.len() + 16 * self.seen.len());
-        out.push(FORMAT);
-        let gone = u32::try_from(self.gone.len()).expect("a member's resources fit into memory, and 32 bits count them");
-        out.extend(gone.to_le_bytes());
-        for key in &self.gone {
-            out.extend(key.as_u64().to_le_bytes());
-        }
-        for (key, version) in &self.seen {
-            out.extend(key.as_u64().to_le_bytes());
-            out.extend(version.0.to_le_bytes());
-        }
-        out
+    /// What was seen in one bucket, and what of it is gone. A version in microseconds is as small as an instant.
+    pub(super) fn of_bucket(&self, bucket: u8) -> (Vec<(ResourceKey, Instant)>, &[ResourceKey]) {
+        let seen = of_bucket(&self.seen, bucket, |(key, _)| *key);
+        let seen = seen.iter().map(|(key, version)| (*key, Instant::from_micros(version.0))).collect();
+        (seen, of_bucket(&self.gone, bucket, |key| *key))
     }
 
-    pub fn decode(bytes: &[u8]) -> Result<Versions, BadState> {
-        let rest = match bytes.split_first() {
-            None => return Err(BadState::Empty),
-            Some((&FORMAT, rest)) => rest,
-            Some((other, _)) => return Err(BadState::Format(*other)),
+    /// Takes in a bucket. `false`: it is none that was written, or not in its turn.
+    pub(super) fn restore(&mut self, bucket: u8, seen: Vec<(ResourceKey, Instant)>, gone: Vec<ResourceKey>) -> bool {
+        let rises = seen.is_sorted_by(|a, b| a.0 < b.0) && gone.is_sorted_by(|a, b| a < b);
+        let inside = seen.iter().map(|(key, _)| key).chain(&gone).all(|key| bucket_of(*key) == bucket);
+        let follows = self.seen.last().is_none_or(|(last, _)| bucket_of(*last) < bucket);
+        if seen.is_empty() || !rises || !inside || !follows {
+            return false;
+        }
+        self.seen.extend(seen.into_iter().map(|(key, at)| (key, Version(at.micros()))));
+        self.gone.extend(gone);
+        true
+    }
+
+    /// A digest of each bucket, only ever compared within one process; 0: it has no versions.
+    pub(super) fn digests(&self) -> Box<[u64]> {
+        let mut digests = [0; BUCKETS as usize];
+        let mut add = |key: ResourceKey, word: u64| {
+            let digest = &mut digests[usize::from(bucket_of(key))];
+            *digest = mix(*digest ^ key.as_u64() ^ 0x9e37_79b9_7f4a_7c15, word ^ 0xd1b5_4a32_d192_ed03).max(1);
         };
-        let word = |bytes: &[u8]| u64::from_le_bytes(bytes.try_into().expect("eight bytes"));
-        let (count, rest) = rest.split_first_chunk::<4>().ok_or(BadState::Damaged)?;
-        let length = usize::try_from(u32::from_le_bytes(*count)).ok().and_then(|count| count.checked_mul(8)).ok_or(BadState::Damaged)?;
-        let (gone, seen) = rest.split_at_checked(length).ok_or(BadState::Damaged)?;
-        let gone: Vec<_> = gone.chunks_exact(8).map(|key| ResourceKey::from_u64(word(key))).collect();
-        let entry = |entry: &[u8]| (ResourceKey::from_u64(word(&entry[..8])), Version(word(&entry[8..]).cast_signed()));
-        let entries: Vec<_> = seen.chunks_exact(16).map(entry).collect();
-        let whole = seen.len() % 16 == 0 && entries.is_sorted_by(|a, b| a.0 < b.0) && gone.is_sorted_by(|a, b| a < b);
-        if whole { Ok(Versions { seen: entries, gone }) } else { Err(BadState::Damaged) }
+        self.seen.iter().for_each(|(key, version)| add(*key, version.0.cast_unsigned()));
+        self.gone.iter().for_each(|key| add(*key, u64::MAX));
+        Box::new(digests)
     }
 
     /// Those that are on file now.
     pub fn keys(&self) -> impl Iterator<Item = ResourceKey> {
         self.seen.iter().map(|(key, _)| *key).filter(|key| self.gone.binary_search(key).is_err())
     }
+}
+
+/// So many pieces hold a member's versions, by the first six bits of the resource's key: with hundreds of resources a change writes a
+/// few of them, and with few resources a piece is one.
+pub(super) const BUCKETS: u8 = 64;
+
+fn bucket_of(key: ResourceKey) -> u8 {
+    (key.as_u64() >> 58) as u8
+}
+
+/// Of a list sorted by key.
+fn of_bucket<T>(list: &[T], bucket: u8, key: impl Fn(&T) -> ResourceKey) -> &[T] {
+    let start = list.partition_point(|one| bucket_of(key(one)) < bucket);
+    let count = list[start..].partition_point(|one| bucket_of(key(one)) == bucket);
+    &list[start..start + count]
+}
+
+fn mix(a: u64, b: u64) -> u64 {
+    let product = u128::from(a) * u128::from(b);
+    (product as u64) ^ ((product >> 64) as u64)
 }

@@ -130,6 +130,11 @@ impl Moment {
         }
     }
 
+    /// Within 26 hours of the first instant that it may mean, wherever it was written.
+    pub fn roughly(&self) -> Instant {
+        fixed(self.local, 0)
+    }
+
     /// The first instant after all that it may mean: of a day the next midnight, of a second the next second's start
     /// only where no finer time was written (a time is taken as exact).
     pub fn past(&self, zone: &Zone) -> Instant {

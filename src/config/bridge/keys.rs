@@ -60,6 +60,12 @@ pub const KEYS: &[Key] = &[
         "Partitions of the log. Recorded when the data folder is made: another count refuses to start.",
     ),
     key("workers", Shape::Count { least: 1, most: 64 }, "1", "Threads that work on partitions."),
+    key(
+        "kafka",
+        Shape::Map(KAFKA),
+        "",
+        "With `bootstrap`: landing, state and events are topics of Kafka, and the data folder keeps the secrets and a copy of the state. Without it everything lies in the data folder.",
+    ),
     key("listen", Shape::Map(LISTEN), "", "Where requests are answered, and what they may cost."),
     key(
         "sources",
@@ -67,10 +73,29 @@ pub const KEYS: &[Key] = &[
         "",
         "Where resources come from, by name: lower-case letters, digits and dashes. The name stands in addresses, metrics and landing, and must not change. Without the key there is one, `push`, with every default.",
     ),
-    key("landing", Shape::Map(LANDING), "", "How much may wait in the log."),
+    key("landing", Shape::Map(LANDING), "", "What the log takes, and how much may wait in it."),
     key("retention", Shape::Map(RETENTION), "", "How long outputs are kept."),
     key("limits", Shape::Map(LIMITS), "", "Bounds of the work on partitions."),
     key("lines", Shape::Map(LINES), "", "The process's own log, on standard error."),
+];
+
+const KAFKA: &[Key] = &[
+    key("bootstrap", Shape::Text, "", "Brokers to begin with: `host:port`, several with commas."),
+    key("prefix", Shape::Text, "", "Stands before the name of every topic, such as `riverside.`. It must not change."),
+    key("group", Shape::Text, "footbridge", "The consumer group, and the beginning of transactional ids: one for a bridge."),
+    key(
+        "instance",
+        Shape::Text,
+        "footbridge-1",
+        "Names this process, the same after each restart: it takes over at once from an earlier process of the same name.",
+    ),
+    key("replication", Shape::Count { least: 1, most: 9 }, "3", "Replicas of the topics that are made at the first start."),
+    key(
+        "properties",
+        Shape::Path,
+        "",
+        "A file of client properties, `name=value` a line: security, certificates, passwords. Those that exactly once hangs on are refused.",
+    ),
 ];
 
 const LISTEN: &[Key] = &[
@@ -152,6 +177,12 @@ const SOURCE: &[Key] = &[
 ];
 
 const LANDING: &[Key] = &[
+    key(
+        "keep",
+        Shape::OneOf(&["read", "all"]),
+        "read",
+        "`read` drops types that no definition, consent or release reads. `all` keeps them, so that later mappings find them from the beginning: set it before the first start.",
+    ),
     key("queue", Shape::Bytes, "16MiB", "Appends that may wait for the disk; beyond it senders are told to wait."),
     key("reserve", Shape::Bytes, "256MiB", "Below this much free space nothing is taken, so that what was taken can still be worked off."),
 ];

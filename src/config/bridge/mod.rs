@@ -8,8 +8,9 @@ mod tree;
 
 use super::render::{self, Sources};
 use super::{files, yaml};
-use crate::log::embedded;
+use crate::log::{embedded, kafka};
 use crate::observe::Form;
+use crate::source::Keep;
 use crate::source::intake::Source;
 use crate::source::push::PushSettings;
 use footbridge_core::fhir::Versions;
@@ -34,12 +35,22 @@ pub struct Config {
     /// Without its token and TLS.
     pub push: PushSettings,
     pub sources: Vec<SourceConfig>,
+    pub keep: Keep,
     /// The count of partitions with it.
     pub log: embedded::Settings,
+    pub kafka: Option<KafkaConfig>,
     pub members_max: usize,
     pub clock_skew_max: Span,
     pub form: Form,
     pub level: tracing::Level,
+}
+
+/// The log is Kafka's.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KafkaConfig {
+    /// Without its properties and the count of partitions.
+    pub settings: kafka::Settings,
+    pub properties: Option<PathBuf>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -119,6 +130,7 @@ fn build(root: &Node, at: &Place, folder: &Path, problems: &mut Vec<Problem>) ->
     let sources = sources(root, folder, problems);
     let (listen, landing, retention) = (root.map("listen")?, root.map("landing")?, root.map("retention")?);
     let (limits, lines) = (root.map("limits")?, root.map("lines")?);
+    let kafka = kafka(root, at, folder, problems)?;
     let pushing = sources.iter().filter(|source| source.kind == Kind::Push).map(|source| source.source.name.clone()).collect();
     let config = Config {
         data: folder.join(root.text("data")?),
@@ -143,6 +155,7 @@ fn build(root: &Node, at: &Place, folder: &Path, problems: &mut Vec<Problem>) ->
             sources: Some(pushing),
             ..PushSettings::default()
         },
+        keep: if landing.text("keep")? == "all" { Keep::All } else { Keep::Read },
         log: embedded::Settings {
             partitions: root.count("partitions").and_then(|count| u16::try_from(count).ok())?,
             queue_bytes_max: whole(landing.count("queue")?),
@@ -152,6 +165,7 @@ fn build(root: &Node, at: &Place, folder: &Path, problems: &mut Vec<Problem>) ->
             quarantine_for: retention.span("quarantine")?,
             ..embedded::Settings::default()
         },
+        kafka,
         members_max: whole(limits.count("members")?),
         clock_skew_max: limits.span("clock_skew")?,
         form: if lines.text("form")? == "json" { Form::Json } else { Form::Plain },
@@ -166,6 +180,55 @@ fn build(root: &Node, at: &Place, folder: &Path, problems: &mut Vec<Problem>) ->
     let place = listen.get("address").map_or(at, |found| &found.place);
     problems.extend(config.open_to_others().into_iter().map(|(what, hint)| Problem::error(place.clone(), what).hint(hint)));
     Some(config)
+}
+
+fn kafka(root: &Node, at: &Place, folder: &Path, problems: &mut Vec<Problem>) -> Option<Option<KafkaConfig>> {
+    let node = root.map("kafka")?;
+    let Some(bootstrap) = node.text("bootstrap").map(str::to_owned) else {
+        // A map that is absent has the file's own place.
+        let place = root.get("kafka").map(|found| found.place.clone()).filter(|place| place != at);
+        problems.extend(place.map(|place| {
+            Problem::error(place, "`kafka` has no `bootstrap`").hint("name brokers to begin with as `host:port`, or leave `kafka` out")
+        }));
+        return Some(None);
+    };
+    let (landing, retention) = (root.map("landing")?, root.map("retention")?);
+    let settings = kafka::Settings {
+        bootstrap,
+        prefix: node.text("prefix").unwrap_or_default().to_owned(),
+        group: node.text("group")?.to_owned(),
+        instance: node.text("instance")?.to_owned(),
+        replication: node.count("replication").and_then(|count| u16::try_from(count).ok())?,
+        queue_bytes_max: whole(landing.count("queue")?),
+        superseded_for: retention.span("events")?,
+        disclosures_for: retention.span("disclosures")?,
+        quarantine_for: retention.span("quarantine")?,
+        ..kafka::Settings::default()
+    };
+    Some(Some(KafkaConfig { settings, properties: node.text("properties").map(|path| folder.join(path)) }))
+}
+
+impl KafkaConfig {
+    /// With the client properties of its file, if it names one.
+    pub fn read(self) -> anyhow::Result<kafka::Settings> {
+        let KafkaConfig { mut settings, properties } = self;
+        let Some(file) = properties else { return Ok(settings) };
+        let name = file.display();
+        let text = files::read_bounded(&file, yaml::BYTES_MAX as u64).map_err(|why| anyhow::anyhow!("{name}: {why}"))?;
+        for (number, line) in (1..).zip(text.lines()).map(|(number, line)| (number, line.trim())) {
+            if line.is_empty() || line.starts_with('#') {
+                continue;
+            }
+            let Some((key, value)) = line.split_once('=').map(|(key, value)| (key.trim(), value.trim())) else {
+                anyhow::bail!("{name}:{number}: expected `name=value`");
+            };
+            if kafka::OURS.contains(&key) {
+                anyhow::bail!("{name}:{number}: `{key}` is set by Footbridge: take the line out");
+            }
+            settings.properties.push((key.to_owned(), value.to_owned()));
+        }
+        Ok(settings)
+    }
 }
 
 impl Config {

@@ -68,7 +68,7 @@ fn each_value_goes_where_it_belongs() {
          sources:\n  ehr: { namespace: epic, versions: id, freshness: proved }\n\
          \x20 history: { kind: files, namespace: epic, versions: id, files: [a.ndjson, /b.gz] }\n\
          \x20 drop: { kind: watch, folder: in, baseline: complete-pass, endings: any, every: 5s }\n\
-         landing: { queue: 1MiB }\nretention: { quarantine: 9d }\nlimits: { members: 10, clock_skew: 2m }\nlines: { form: json, level: debug }\n",
+         landing: { queue: 1MiB, keep: all }\nretention: { quarantine: 9d }\nlimits: { members: 10, clock_skew: 2m }\nlines: { form: json, level: debug }\n",
     );
     assert_eq!((config.data.as_path(), config.mappings.as_deref()), (Path::new("/srv/data"), Some(Path::new("/etc/bridge/m"))));
     assert_eq!((config.name.as_str(), config.workers, config.log.partitions), ("urn:riverside", 2, 8));
@@ -83,7 +83,7 @@ fn each_value_goes_where_it_belongs() {
     assert_eq!((&history.kind, history.baseline), (&Kind::Files(vec![file("a.ndjson"), "/b.gz".into()]), Baseline::CompletePass));
     let watch = Kind::Watch { folder: file("in"), any_ending: true, every: Duration::from_secs(5) };
     assert_eq!((&drop.kind, drop.baseline), (&watch, Baseline::CompletePass));
-    assert_eq!((config.log.queue_bytes_max, config.log.quarantine_for), (1 << 20, Span::days(9)));
+    assert_eq!((config.log.queue_bytes_max, config.log.quarantine_for, config.keep), (1 << 20, Span::days(9), Keep::All));
     assert_eq!((config.members_max, config.clock_skew_max), (10, Span::minutes(2)));
     assert_eq!((config.form, config.level), (Form::Json, tracing::Level::DEBUG));
 }
@@ -95,7 +95,7 @@ fn all_problems_are_told_at_once_with_their_places() {
     assert_eq!(
         problems,
         [
-            "f.yaml:1:1  unknown key `adress`\n  hint: known keys here: data, mappings, name, partitions, workers, listen, sources, landing, retention, limits, lines",
+            "f.yaml:1:1  unknown key `adress`\n  hint: known keys here: data, mappings, name, partitions, workers, kafka, listen, sources, landing, retention, limits, lines",
             "f.yaml:2:10  expected a whole number from 1 to 64",
             "f.yaml:3:11  unknown key `adress`\n  hint: did you mean `address`?",
             "f.yaml:3:29  expected a length of time of a second or more, as 10s, 15m, 12h, 3d or 2w",

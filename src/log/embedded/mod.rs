@@ -5,8 +5,8 @@
 
 mod directory;
 mod group;
-mod layout;
-mod queue;
+pub(in crate::log) mod layout;
+pub(in crate::log) mod queue;
 mod readers;
 mod session;
 mod settings;
@@ -71,7 +71,8 @@ impl Embedded {
         let failed = |e| error(directory, &e);
         let journals = (4 * settings.memtable_bytes).max(128 << 20);
         let database = Database::builder(&store).cache_size(settings.cache_bytes).max_journaling_size(journals);
-        let database = database.worker_threads(2).manual_journal_persist(true).open().map_err(failed)?;
+        // One: of several the store keeps the first free to flush, and while another compacts it spins on a whole core.
+        let database = database.worker_threads(1).manual_journal_persist(true).open().map_err(failed)?;
         let spaces = Spaces::open(&database, settings.memtable_bytes).map_err(failed)?;
         let ends = ends(directory, &spaces, settings.partitions)?;
         let queue = Queue::new(settings.queue_bytes_max, settings.answer_within);

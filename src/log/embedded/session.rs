@@ -7,7 +7,7 @@ use super::layout::{keyed, offset_at, record_key};
 use super::queue::{Compaction, Job};
 use super::tail::{Next, Tail};
 use super::{Handle, error};
-use crate::log::{Batch, Bytes, Commit, Log, LogError, Place, Record, Trouble};
+use crate::log::{Batch, Bytes, Commit, Log, LogError, Place, Record, Topic, Trouble};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -116,6 +116,10 @@ impl Session {
         for &(place, position) in &commit.positions {
             let Some(seat) = self.seat(place) else { continue };
             for record in seat.pending.iter().take_while(|record| record.offset < position) {
+                if place.topic == Topic::Owners {
+                    compaction.remove.push((place, record.offset));
+                    continue;
+                }
                 let key = keyed(place, record.key());
                 let older = match newest.get(&key) {
                     Some(older) => *older,
@@ -132,6 +136,22 @@ impl Session {
                 None => self.indexed(&key)?,
             };
             if let Some(offset) = loser {
+                compaction.remove.push((*place, offset));
+                newest.insert(key, None);
+            }
+        }
+        for (place, prefix, below) in &commit.landing_erased {
+            let (prefix, mut gone) = (keyed(*place, prefix), Vec::new());
+            let shared = &self.handle.shared;
+            for guard in shared.spaces.index.prefix(&prefix) {
+                let (key, offset) = guard.into_inner().map_err(|e| error(&shared.directory, &e))?;
+                if !newest.contains_key(&key[..]) {
+                    gone.push((key.to_vec(), offset_at(&offset, 0, "index")?));
+                }
+            }
+            let changed = newest.iter().filter(|(key, _)| key.starts_with(&prefix));
+            gone.extend(changed.filter_map(|(key, offset)| Some((key.clone(), (*offset)?))));
+            for (key, offset) in gone.into_iter().filter(|(_, offset)| offset < below) {
                 compaction.remove.push((*place, offset));
                 newest.insert(key, None);
             }

@@ -31,6 +31,8 @@ pub struct Lane {
     pub holder: Option<u64>,
     /// Keys of losers, and the position below which they lost.
     tombstones: Vec<(Vec<u8>, u64)>,
+    /// How keys begin that are gone, and the offset below which.
+    erased: Vec<(Vec<u8>, u64)>,
 }
 
 #[derive(Default)]
@@ -222,6 +224,9 @@ impl World {
             let lane = self.lanes.entry(place).or_default();
             lane.tombstones.push((key, lane.committed));
         }
+        for (place, prefix, below) in commit.landing_erased {
+            self.lanes.entry(place).or_default().erased.push((prefix, below));
+        }
         self.store(&commit.appends, at);
         for output in commit.outputs {
             let stream = self.outputs.entry(output.topic.clone()).or_default();
@@ -249,6 +254,9 @@ impl World {
     pub fn compact(&mut self) {
         for lane in self.lanes.values_mut() {
             let tombstones = std::mem::take(&mut lane.tombstones);
+            let erased = std::mem::take(&mut lane.erased);
+            lane.records
+                .retain(|&offset, record| !erased.iter().any(|(prefix, below)| record.key().starts_with(prefix) && offset < *below));
             lane.records.retain(|&offset, record| !tombstones.iter().any(|(key, below)| record.key() == key && offset < *below));
             let below = lane.records.range(..lane.committed);
             let newest: BTreeMap<Vec<u8>, u64> = below.map(|(&offset, record)| (record.key().to_vec(), offset)).collect();

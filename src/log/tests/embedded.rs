@@ -39,8 +39,8 @@ fn a_directory_that_is_no_log_of_ours_is_refused_and_left_alone() {
     disk.log = None;
     let format = disk.directory.path().join("format");
     let cases = [
-        ("footbridge log 2\npartitions 4\n", "the log has format 2, this program knows 1; use the version of the program that wrote it"),
-        ("footbridge log 1\npartitions 8\n", "the log has 8 partitions, the configuration says 4; set the count back; it can never change"),
+        ("footbridge log 1\npartitions 4\n", "the log has format 1, this program knows 2; use the version of the program that wrote it"),
+        ("footbridge log 2\npartitions 8\n", "the log has 8 partitions, the configuration says 4; set the count back; it can never change"),
         ("", "this is not the format file of a log; name the directory of a log, or an empty one"),
     ];
     for (text, expected) in cases {

@@ -22,6 +22,7 @@ fn act() -> Commit {
         positions: vec![(HERE, 1)],
         appends: vec![entry(Place::owners(0), "c", "")],
         landing_tombstones: vec![],
+        landing_erased: vec![],
     }
 }
 

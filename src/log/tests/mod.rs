@@ -5,6 +5,8 @@
 
 mod embedded;
 mod faulty;
+#[cfg(feature = "servers")]
+mod kafka;
 mod stories;
 mod walk;
 
@@ -12,6 +14,7 @@ use super::embedded::{Embedded, Settings};
 use super::faulty::{Faulty, VirtualClock};
 use super::{Batch, Entry, Headers, Kind, Landing, Log, LogError, OutTopic, Place, Record, Stamped, Stored};
 use footbridge_core::time::Instant;
+use std::cell::Cell;
 use std::sync::mpsc::channel;
 use std::time::Duration;
 
@@ -150,11 +153,16 @@ pub fn append(landing: &dyn Landing, entries: Vec<Entry>) -> Result<Stamped, Log
     wait.recv().expect("an answer")
 }
 
+thread_local! {
+    /// How long a record may be on its way in the log under test.
+    static PATIENCE: Cell<Duration> = const { Cell::new(Duration::ZERO) };
+}
+
 /// Polls until nothing more comes; all batches in one.
 pub fn drain(session: &mut dyn Log) -> Batch {
     let (mut all, mut batch) = (Batch::default(), Batch::default());
     loop {
-        session.poll(Duration::ZERO, &mut batch).expect("a poll");
+        session.poll(PATIENCE.get(), &mut batch).expect("a poll");
         if batch.is_empty() {
             return all;
         }

@@ -25,9 +25,9 @@ fn the_log_on_disk_keeps_every_promise_with_small_bounds_and_with_large_ones() {
     }
 }
 
-type Story = fn(&mut dyn Subject);
+pub type Story = fn(&mut dyn Subject);
 
-const STORIES: &[(&str, Story)] = &[
+pub const STORIES: &[(&str, Story)] = &[
     ("records come in order, with one stamp an append", order),
     ("an append with one entry that cannot be taken is not taken at all", all_or_none),
     ("a commit keeps state, outputs, positions and appends together", one_act),
@@ -37,6 +37,7 @@ const STORIES: &[(&str, Story)] = &[
     ("many records come in bounded batches, each once", many),
     ("compaction leaves the newest of a key below the position", compaction),
     ("a loser's tombstone removes it, whichever came first", tombstones),
+    ("what is erased goes by the beginning of its key, whatever came of it", erased),
     ("two sessions share the places", two_sessions),
     ("new sessions take all from the old ones", taken_over),
     ("quarantine forgets what a tombstone names, an audience shows it", outputs),
@@ -98,6 +99,7 @@ fn one_act(subject: &mut dyn Subject) {
         appends: vec![entry(Place::owners(3), "claim", "x")],
         state: vec![(ONE, b"a".to_vec(), Some(b"state".to_vec()))],
         landing_tombstones: vec![],
+        landing_erased: vec![],
         positions: vec![(ONE, 1)],
     };
     session.commit(act).expect("committed");
@@ -110,7 +112,8 @@ fn one_act(subject: &mut dyn Subject) {
     assert!(batch.assigned.contains(&(ONE, 1)));
     assert_eq!(told(&batch.records), ["landing/1@1 b=1", "owners/3@0 claim=x"]);
     let events = subject.outputs(&audience());
-    assert_eq!((events.len(), events[0].offset, events[0].stamp), (1, 0, start()));
+    // No story that commits an event turns the clock.
+    assert_eq!((events.len(), events[0].offset, events[0].stamp), (1, 0, subject.clock().now()));
     assert_eq!((&events[0].key[..], events[0].value.as_deref()), (&b"m1"[..], Some(&b"{}"[..])));
     assert_eq!(events[0].headers, [("ce_type".to_string(), "entered".to_string())]);
 }
@@ -143,6 +146,7 @@ fn refused(subject: &mut dyn Subject) {
             appends: vec![entry(ONE, "tick", "")],
             state: vec![(ONE, b"a".to_vec(), Some(b"state".to_vec()))],
             landing_tombstones: vec![],
+            landing_erased: vec![],
             positions: vec![(ONE, 1)],
         };
         change(&mut act);
@@ -248,6 +252,26 @@ fn tombstones(subject: &mut dyn Subject) {
     session.commit(Commit { landing_tombstones: vec![(ONE, b"r/1".to_vec())], ..Commit::default() }).expect("committed");
     subject.compact();
     assert_eq!(told(&drain(&mut *session).records), ["landing/1@3 r/1=again"]);
+}
+
+fn erased(subject: &mut dyn Subject) {
+    let landing = subject.landing();
+    let mut session = one(subject);
+    let records = ["p/1", "p/2", "q/1", "p/1", "p/erase", "p/1", "p/3"];
+    append(&*landing, records.iter().map(|key| entry(ONE, key, "x")).collect()).expect("taken");
+    drain(&mut *session);
+    // One is committed before, one with it, one comes after what erases.
+    session.commit(commit_to(&[(ONE, 2)])).expect("committed");
+    let act = Commit { landing_erased: vec![(ONE, b"p/".to_vec(), 4)], ..commit_to(&[(ONE, 6)]) };
+    session.commit(act).expect("committed");
+    subject.compact();
+    let left = ["landing/1@2 q/1=x", "landing/1@4 p/erase=x", "landing/1@5 p/1=x"];
+    assert_eq!(told(&replayed(&*session, ONE)), left);
+    drop((session, landing));
+    subject.reopen();
+    let mut session = one(subject);
+    assert_eq!(told(&drain(&mut *session).records), ["landing/1@6 p/3=x"]);
+    assert_eq!(told(&replayed(&*session, ONE)), left);
 }
 
 fn two_sessions(subject: &mut dyn Subject) {

@@ -32,12 +32,14 @@ use tokio::sync::oneshot;
 pub struct Push {
     pub intake: Arc<Intake>,
     pub landing: Arc<dyn Landing>,
-    /// The policy's recipients, with the key under which each knows its members.
-    pub recipients: Vec<(String, MemberKey)>,
+    /// The recipients of the policy in force, with the key under which each knows its members.
+    pub recipients: Recipients,
     /// Called once a baseline is durable in landing, off the threads that answer.
     pub marked: Marked,
     pub settings: Arc<PushSettings>,
 }
+
+pub type Recipients = Box<dyn Fn() -> Vec<(String, MemberKey)> + Send + Sync>;
 
 pub type Marked = Box<dyn Fn(&Source) -> Result<(), LogError> + Send + Sync>;
 

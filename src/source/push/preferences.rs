@@ -106,9 +106,9 @@ fn hash(push: &Push, channel: Channel, contact: &str) -> Result<ContactKey, Wron
 }
 
 /// That of the report's recipient; without one, those of all.
-fn recipients<'a>(push: &'a Push, recipient: Option<&str>) -> Result<Vec<&'a MemberKey>, Wrong> {
-    let meant = push.recipients.iter().filter(|(name, _)| recipient.is_none_or(|recipient| recipient == name));
-    let keys: Vec<&MemberKey> = meant.map(|(_, key)| key).collect();
+fn recipients(push: &Push, recipient: Option<&str>) -> Result<Vec<MemberKey>, Wrong> {
+    let meant = (push.recipients)().into_iter().filter(|(name, _)| recipient.is_none_or(|recipient| recipient == name));
+    let keys: Vec<MemberKey> = meant.map(|(_, key)| key).collect();
     match keys.is_empty() {
         true => Err(("not-found", "`recipient` must be one of the policy's recipients".into())),
         false => Ok(keys),

@@ -5,7 +5,6 @@
 
 use super::answer::Refusal;
 use super::settings::PushSettings;
-use super::tls::Tls;
 use crate::observe::{HandshakeFailed, RequestAnswered};
 use anyhow::{Context, bail};
 use axum::Router;
@@ -15,6 +14,7 @@ use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -44,9 +44,11 @@ pub async fn serve(
     let (stopping, stopped) = watch::channel(false);
     let mut open = JoinSet::new();
     let mut stop = std::pin::pin!(stop);
+    let mut renewing = std::pin::pin!(renewed(&settings));
     loop {
         let accepted = tokio::select! {
             () = &mut stop => break,
+            never = &mut renewing => match never {},
             accepted = accept(&listener, &free) => accepted,
         };
         while open.try_join_next().is_some() {}
@@ -66,6 +68,14 @@ pub async fn serve(
     Ok(())
 }
 
+/// Certificates are taken over as they are renewed; without any nothing happens.
+async fn renewed(settings: &PushSettings) -> Infallible {
+    match &settings.tls {
+        Some(tls) => tls.renew().await,
+        None => std::future::pending().await,
+    }
+}
+
 /// First a place, then the connection: who finds none waits in the system's queue.
 async fn accept(listener: &TcpListener, free: &Arc<Semaphore>) -> Option<(TcpStream, OwnedSemaphorePermit)> {
     let place = Arc::clone(free).acquire_owned().await.ok()?;
@@ -82,8 +92,8 @@ async fn connection(
 ) {
     match &settings.tls {
         None => answer(socket, routes, &settings, stopped).await,
-        Some(Tls(tls)) => {
-            let mut stopping = stopped.clone();
+        Some(tls) => {
+            let (tls, mut stopping) = (tls.acceptor(), stopped.clone());
             let shaken = tokio::select! {
                 shaken = tokio::time::timeout(settings.handshake_within, tls.accept(socket)) => shaken,
                 // Nothing was asked yet.

@@ -7,6 +7,7 @@ use anyhow::{Context, ensure};
 use sha2::{Digest, Sha256};
 use std::fmt;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 #[derive(Debug, Clone)]
@@ -14,7 +15,7 @@ pub struct PushSettings {
     /// What each request has to bring. `None`: whoever reaches the listener, which must be loopback then.
     pub token: Option<Token>,
     /// What the listener shakes hands with.
-    pub tls: Option<Tls>,
+    pub tls: Option<Arc<Tls>>,
     /// A proxy before the bridge ends TLS: said on purpose.
     pub behind_proxy: bool,
     /// Bytes of a body, unpacked: 64 MB hold a Bundle of 100,000 small entries.

@@ -52,7 +52,7 @@ fn story(node: &Document, known: &Known, problems: &mut Vec<Problem>) -> Option<
     node.only_keys(&KEYS, problems);
     for key in ["story", "people", "then"] {
         if node.as_map().is_some() && node.get(key).is_none() {
-            problems.push(node.error(format!("the story needs the key `{key}`")));
+            problems.push(node.error(format!("the story needs the key `{key}`")).hint(format!("add `{key}: …` (docs/stories.md)")));
         }
     }
     let name = node.get("story")?;
@@ -91,7 +91,7 @@ fn story(node: &Document, known: &Known, problems: &mut Vec<Problem>) -> Option<
 fn people(node: &Document, problems: &mut Vec<Problem>) -> Vec<Person> {
     let entries = node.map("a map of names and what is known of each", problems);
     if node.as_map().is_some_and(<[_]>::is_empty) {
-        problems.push(node.error("a story needs at least one person"));
+        problems.push(node.error("a story needs at least one person").hint("write people: { ann: { gender: female } }"));
     }
     let mut people = Vec::new();
     for (key, value) in entries {

@@ -50,7 +50,7 @@ pub fn resource(
     let entries = node.map("a resource, as { resourceType: Procedure, status: completed }", problems);
     let Some(kind) = node.get("resourceType") else {
         if node.as_map().is_some() {
-            problems.push(node.error("the resource has no `resourceType`"));
+            problems.push(node.error("the resource has no `resourceType`").hint("add `resourceType: Procedure`, or another of FHIR"));
         }
         return None;
     };

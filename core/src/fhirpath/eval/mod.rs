@@ -29,7 +29,15 @@ pub struct Eval<'a> {
     pub until: Cell<Instant>,
     /// Comparisons with the clock that were worked out: evaluation at the next instant meets them again.
     passages: RefCell<Passages<'a>>,
+    /// Parts of the whole that were worked out, and until when they hold: at the next instant only what has changed is asked again.
+    parts: RefCell<Parts<'a>>,
 }
+
+type Parts<'a> = SmallVec<[(&'a Node, Result<Option<bool>, Undecided>, Instant); 4]>;
+
+/// An execution error, remembered.
+#[derive(Clone, Copy)]
+struct Undecided;
 
 type Passages<'a> = SmallVec<[(&'a Node, Moment, Passage); 2]>;
 
@@ -40,7 +48,7 @@ impl<'a> Eval<'a> {
     pub fn new(resource: &'a Value, kind: TypeId, env: &'a Env<'a>, remotes: &'a [Remote]) -> Self {
         let root = Item::new(Content::Complex(resource), kind);
         let (at, until) = (Cell::new(Instant::BEGIN), Cell::new(Instant::END));
-        Eval { resource, root, env, remotes, at, until, passages: RefCell::default() }
+        Eval { resource, root, env, remotes, at, until, passages: RefCell::default(), parts: RefCell::default() }
     }
 
     pub fn go_to(&self, at: Instant) {
@@ -53,12 +61,41 @@ impl<'a> Eval<'a> {
         if let Some((_, _, passage)) = passages.iter().find(|(of, own, _)| std::ptr::eq(*of, node) && own == moment) {
             return passage.at(self.at.get());
         }
-        let passage = Passage::of(moment, relation, clock, self.env.zone);
+        // Evaluation goes on in time, never back.
+        let passage = Passage::from(self.at.get(), moment, relation, clock, self.env.zone);
         let answer = passage.at(self.at.get());
         if passages.len() < PASSAGES_MAX {
             passages.push((node, *moment, passage));
         }
         answer
+    }
+
+    /// The truth of a part of the whole expression: as [`Eval::truth`], remembered for as long as it holds.
+    fn part(&self, node: &'a Node, this: &Item<'a>) -> Result<Option<bool>, Stop> {
+        if !std::ptr::eq(this, &raw const self.root) {
+            return self.truth(node, this);
+        }
+        let at = self.at.get();
+        let known = self.parts.borrow().iter().find(|(of, _, until)| std::ptr::eq(*of, node) && at < *until).map(|part| (part.1, part.2));
+        if let Some((truth, until)) = known {
+            self.lower_until(until);
+            return truth.map_err(|Undecided| Stop::Undecided);
+        }
+        let outer = self.until.replace(Instant::END);
+        let truth = self.truth(node, this);
+        let until = self.until.get();
+        self.lower_until(outer);
+        let kept = match &truth {
+            Ok(truth) => Ok(*truth),
+            Err(Stop::Undecided) => Err(Undecided),
+            Err(Stop::Unreadable(_)) => return truth,
+        };
+        let mut parts = self.parts.borrow_mut();
+        match parts.iter_mut().find(|(of, ..)| std::ptr::eq(*of, node)) {
+            Some(part) => (part.1, part.2) = (kept, until),
+            None => parts.push((node, kept, until)),
+        }
+        truth
     }
 
     fn lower_until(&self, until: Instant) {

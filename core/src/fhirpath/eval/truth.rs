@@ -74,8 +74,11 @@ impl<'a> Eval<'a> {
                 Some(item) => Ok(Some(is(&item, *kind)?)),
                 None => Ok(None),
             },
-            Node::MemberOf(input, set) => match self.single(input, this)? {
-                Some(item) => self.member_of(&item, *set),
+            Node::MemberOf(input, set, filtered) => match self.single(input, this)? {
+                Some(item) => match self.member_of(&item, *set)? {
+                    None if *filtered => Err(Stop::Undecided),
+                    truth => Ok(truth),
+                },
                 None => Ok(None),
             },
             Node::Match(test, input, argument) => {
@@ -142,11 +145,11 @@ impl<'a> Eval<'a> {
 
     /// `and`, `or`: one side that is `strong` (false, true) decides, whatever the other is, an execution error too.
     fn joined(&self, a: &'a Node, b: &'a Node, this: &Item<'a>, strong: Option<bool>) -> Result<Option<bool>, Stop> {
-        match self.truth(a, this) {
+        match self.part(a, this) {
             Ok(value) if value == strong => Ok(strong),
-            Ok(Some(_)) => self.truth(b, this),
-            Ok(None) => Ok(self.truth(b, this)?.filter(|value| Some(*value) == strong)),
-            Err(Stop::Undecided) => match self.truth(b, this)? {
+            Ok(Some(_)) => self.part(b, this),
+            Ok(None) => Ok(self.part(b, this)?.filter(|value| Some(*value) == strong)),
+            Err(Stop::Undecided) => match self.part(b, this)? {
                 value if value == strong => Ok(strong),
                 _ => Err(Stop::Undecided),
             },
@@ -211,24 +214,27 @@ impl<'a> Eval<'a> {
         Ok(true)
     }
 
-    /// Of a CodeableConcept one coding is enough; one without any is in no value set.
+    /// Of a CodeableConcept one coding is enough. Where one names no code (masked), or there is none, it may be any.
     fn member_of(&self, item: &Item<'a>, set: u16) -> Result<Option<bool>, Stop> {
         let holds = |coding: Option<(Option<&str>, &str)>| coding.map(|(system, code)| (self.env.valuesets)(set, system, code));
         match (&item.content, item.kind.class()) {
             (Content::Text(code), _) => Ok(Some((self.env.valuesets)(set, None, code))),
             (Content::Complex(value), Class::Coding) => Ok(holds(element::coding(value)?)),
             (Content::Complex(value), Class::Concept) => {
-                let Some(codings) = get(value, "coding")? else { return Ok(Some(false)) };
+                let Some(codings) = get(value, "coding")? else { return Ok(None) };
                 let Some(codings) = codings.as_array() else { return Err(element::not_a("coding", "is not a list").into()) };
+                let mut answer = codings.first().map(|_| false);
                 for coding in codings.iter() {
                     if !coding.is_object() {
                         return Err(element::not_a("coding", "holds what is not an object").into());
                     }
-                    if holds(element::coding(coding)?) == Some(true) {
-                        return Ok(Some(true));
+                    match holds(element::coding(coding)?) {
+                        Some(true) => return Ok(Some(true)),
+                        Some(false) => {}
+                        None => answer = None,
                     }
                 }
-                Ok(Some(false))
+                Ok(answer)
             }
             _ => Ok(None),
         }

@@ -39,10 +39,10 @@ impl Lower<'_> {
             Some(input) => self.expr(input, scope, inner),
             None => Typed { node: Node::This, types: scope.types.clone(), many: false },
         };
-        self.apply(input, name, arguments, at, scope)
+        self.apply(input, name, arguments, at, scope, position)
     }
 
-    fn apply(&mut self, input: Typed, name: &str, arguments: &[Expr], at: Spot, scope: &Scope) -> Typed {
+    fn apply(&mut self, input: Typed, name: &str, arguments: &[Expr], at: Spot, scope: &Scope, position: Position) -> Typed {
         let each = Scope { types: input.types.clone() };
         let same = |types: Types, many: bool, node: Node| Typed { types, many, node };
         let (types, many) = (input.types.clone(), input.many);
@@ -102,7 +102,7 @@ impl Lower<'_> {
             }
             "iif" => self.iif(input, arguments, scope),
             "extension" => self.extension(input, &arguments[0], at),
-            "memberOf" => self.member_of(input, &arguments[0], at),
+            "memberOf" => self.member_of(input, &arguments[0], at, position == Position::Filtered),
             "lower" | "upper" | "trim" | "length" | "substring" | "startsWith" | "endsWith" | "contains" | "matches" => {
                 self.text(input, name, arguments, at, scope)
             }
@@ -146,7 +146,7 @@ impl Lower<'_> {
         Typed { types: Types::from_slice(&[kind]), many: true, node: Node::Extension(input.part(), url.clone(), kind) }
     }
 
-    fn member_of(&mut self, input: Typed, set: &Expr, at: Spot) -> Typed {
+    fn member_of(&mut self, input: Typed, set: &Expr, at: Spot, filtered: bool) -> Typed {
         let coded = |kind: &TypeId| matches!(kind.name(), "Coding" | "CodeableConcept") || kind.class() == Class::Text;
         if !input.types.is_empty() && !input.types.iter().any(coded) {
             let what = format!("memberOf() needs a code, Coding or CodeableConcept, not {}", names(&input.types));
@@ -159,7 +159,7 @@ impl Lower<'_> {
         match (self.valueset)(name) {
             Some(number) => {
                 self.valuesets.insert(number);
-                Typed::boolean(Node::MemberOf(input.part(), number))
+                Typed::boolean(Node::MemberOf(input.part(), number, filtered))
             }
             None => {
                 let hint = format!("add mappings/valuesets/{name}.json, or correct the name");

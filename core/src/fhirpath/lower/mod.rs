@@ -5,6 +5,7 @@
 
 mod advice;
 mod function;
+mod newer;
 mod operator;
 mod path;
 mod reference;

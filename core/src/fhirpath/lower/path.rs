@@ -1,6 +1,7 @@
 //! Paths: elements by their R4 names, indexers.
 
 use super::advice::renamed;
+use super::newer::newer;
 use super::{Lower, Scope, Typed, Types, names};
 use crate::fhirpath::element::{Key, Step};
 use crate::fhirpath::model::{Choice, R4, TypeId};
@@ -44,11 +45,21 @@ impl Lower<'_> {
                 }
             }
         }
+        let mut others: Vec<&'static str> = Vec::new();
+        for own in input.types.iter().filter(|own| own.element(name).is_some()) {
+            let newer = newer(own.name(), name);
+            for (key, kind) in newer.same().filter(|(_, kind)| types.contains(kind)) {
+                if !keys.iter().any(|other| other.name == key) {
+                    keys.push(Key { name: key, kind, class: kind.class() });
+                }
+            }
+            others.extend(newer.other.iter().filter(|other| !keys.iter().any(|key| key.name == **other)));
+        }
         if keys.is_empty() {
             return if input.types.is_empty() { input } else { self.unknown_element(&input.types, name, at) };
         }
-        self.elements.extend(keys.iter().map(|key| key.name));
-        Typed { types, many: many || input.many, node: Node::Element(input.part(), Step { keys, many }) }
+        self.elements.extend(keys.iter().map(|key| key.name).chain(others.iter().copied()));
+        Typed { types, many: many || input.many, node: Node::Element(input.part(), Step { keys, others, many }) }
     }
 
     fn unknown_element(&mut self, holders: &[TypeId], name: &str, at: Spot) -> Typed {

@@ -322,7 +322,7 @@ fn i5_i9_random_reports_reach_whom_the_oracle_says_and_an_index_misses_nobody() 
             let text = text(&mut dice, step, &act);
             if let Some(text) = &text {
                 rig.put(now, text);
-                let Ok(Reading::About { persons, put, .. }) = world.read(text, now) else { panic!("about one person") };
+                let Ok(Reading::About { persons, put, .. }) = world.read(text.as_bytes(), now) else { panic!("about one person") };
                 room.put(persons[0].0, now, Input::Put(put), &mut out);
             }
             match &act {

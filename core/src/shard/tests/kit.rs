@@ -11,6 +11,7 @@ use crate::fhir::{Unreadable, Version};
 use crate::gate::{MemberKey, Release};
 use crate::key::{ContactKind, Keys, Person, ResourceKey};
 use crate::problem::{Place, Problem};
+use crate::shard::pieces::tests::Shelf;
 use crate::shard::release::Desk;
 use crate::shard::{
     Broadcast, Claim, ContactPreference, Fact, Input, Member, Message, Moment, Origin, Owner, Ownership, Preference, Reading, Setting,
@@ -60,6 +61,11 @@ pub fn audience(name: &str, rest: &str) -> String {
 
 impl World {
     pub fn new(policy: Policy, audiences: &[String]) -> World {
+        World::with_sets(policy, audiences, &[])
+    }
+
+    /// Each value set: its name, and the codes of `urn:s` that it lists.
+    pub fn with_sets(policy: Policy, audiences: &[String], sets: &[(&str, &[&str])]) -> World {
         let documents: Vec<(String, Document)> = audiences.iter().map(|text| document(text)).collect();
         let written: Vec<Written> =
             documents.iter().zip(audiences).map(|((name, document), text)| Written { stem: name, text, document }).collect();
@@ -68,7 +74,7 @@ impl World {
             recipients: &["crm"],
             times: Times::Exact,
             policy: "",
-            valuesets: &[],
+            valuesets: &sets.iter().map(|(name, _)| (*name, "")).collect::<Vec<_>>(),
             sensitive: &[],
         };
         let mut problems = Vec::new();
@@ -76,7 +82,8 @@ impl World {
         let errors: Vec<&Problem> = problems.iter().filter(|problem| problem.is_error()).collect();
         assert!(errors.is_empty(), "{errors:?}");
         let member_keys = MemberKey::of_all(&policy.recipients, b"invented");
-        let valuesets = ValueSets::build(&[], &mut problems);
+        let valuesets = ValueSets::build(&sets.iter().map(|(name, codes)| valueset(name, codes)).collect::<Vec<_>>(), &mut problems);
+        assert!(problems.iter().all(|problem| !problem.is_error()), "{problems:?}");
         let keys = Keys::new(b"invented routing");
         World { definitions: Definitions::new(catalogue, policy, valuesets), keys, member_keys, versions: fhir::Versions::LastUpdated }
     }
@@ -89,10 +96,17 @@ impl World {
         self.keys.resource("", kind, id)
     }
 
-    pub fn read(&self, text: &str, stamp: Instant) -> Result<Reading, Unreadable> {
+    pub fn read(&self, text: &[u8], stamp: Instant) -> Result<Reading, Unreadable> {
         let origin = Origin { definitions: &self.definitions, keys: &self.keys, namespace: "", versions: self.versions };
-        origin.read(text.as_bytes(), None, None, stamp)
+        origin.read(text, None, None, stamp)
     }
+}
+
+fn valueset(name: &str, codes: &[&str]) -> (String, String) {
+    let concepts: Vec<String> = codes.iter().map(|code| format!(r#"{{"code":"{code}"}}"#)).collect();
+    let include = format!(r#"{{"system":"urn:s","concept":[{}]}}"#, concepts.join(","));
+    let text = format!(r#"{{"resourceType":"ValueSet","url":"urn:{name}","compose":{{"include":[{include}]}}}}"#);
+    (format!("valuesets/{name}.json"), text)
 }
 
 /// A JSON text as the configuration reader would hand it over, and the value of its `audience`.
@@ -138,6 +152,8 @@ pub struct Line {
 pub struct Rig<'w> {
     pub world: &'w World,
     pub members: BTreeMap<Person, (Member, Versions)>,
+    /// What is written of each, and read again after each step.
+    shelves: BTreeMap<Person, Shelf>,
     pub broadcast: Broadcast,
     pub owners: HashMap<ResourceKey, Owner>,
     pub now: Instant,
@@ -148,6 +164,8 @@ pub struct Rig<'w> {
     stale_since: Option<Instant>,
     /// Messages to other members wait here while it is set.
     pub post: Option<Vec<(Person, Message)>>,
+    /// Else what they are told is lost.
+    pub owners_answer: bool,
     pub facts: Vec<Fact>,
     pub lines: Vec<Line>,
     names: BTreeMap<Person, String>,
@@ -158,6 +176,7 @@ impl<'w> Rig<'w> {
         Rig {
             world,
             members: BTreeMap::new(),
+            shelves: BTreeMap::new(),
             broadcast: Broadcast::default(),
             owners: HashMap::new(),
             now: Instant::BEGIN,
@@ -166,6 +185,7 @@ impl<'w> Rig<'w> {
             fresh_until: Instant::END,
             stale_since: None,
             post: None,
+            owners_answer: true,
             facts: Vec::new(),
             lines: Vec::new(),
             names: BTreeMap::new(),
@@ -183,9 +203,15 @@ impl<'w> Rig<'w> {
     }
 
     pub fn apply(&mut self, now: Instant, text: &str, more: bool) -> bool {
+        self.apply_bytes(now, text.as_bytes(), more)
+    }
+
+    /// As [`Rig::apply`], of what need not be a text.
+    pub fn apply_bytes(&mut self, now: Instant, text: &[u8], more: bool) -> bool {
         self.now = self.now.max(now);
-        match self.world.read(text, now).unwrap_or_else(|why| panic!("{why}: {text}")) {
-            Reading::Unread => panic!("nothing reads {text}"),
+        let shown = String::from_utf8_lossy(text);
+        match self.world.read(text, now).unwrap_or_else(|why| panic!("{why}: {shown}")) {
+            Reading::Unread => panic!("nothing reads {shown}"),
             Reading::Nobody { key, version, .. } => {
                 self.hear(now, Ownership::Claim(Claim { resource: key, version, stamp: now, persons: SmallVec::new(), asks: None }), more);
                 false
@@ -275,9 +301,11 @@ impl<'w> Rig<'w> {
         let setting = setting(self.world, &self.broadcast);
         let (member, versions) = self.members.entry(person).or_default();
         let done = step(&setting, person, member, versions, &moment, input);
-        let bytes = member.encode();
-        *member = Member::decode(&bytes).expect("what was written can be read");
-        assert!(member.encode() == bytes, "a state comes back as it was");
+        let shelf = self.shelves.entry(person).or_default();
+        shelf.keep(member, versions);
+        let (read, seen, _) = shelf.load();
+        (*member, *versions) = (read, seen);
+        queue.extend(done.erased.into_iter().flat_map(|erased| erased.merged).map(|person| (person, Input::Erase)));
         for told in done.told {
             let event = &told.event;
             let name = self.names.get(&person).map_or("?", String::as_str);
@@ -301,7 +329,7 @@ impl<'w> Rig<'w> {
             Some(post) => post.extend(done.messages),
             None => queue.extend(done.messages.into_iter().map(|(to, message)| (to, Input::Message(Box::new(message))))),
         }
-        for claim in done.claims {
+        for claim in done.claims.into_iter().filter(|_| self.owners_answer) {
             queue.extend(self.owners.entry(claim.resource()).or_default().hear(claim));
         }
     }

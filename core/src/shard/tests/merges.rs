@@ -103,6 +103,22 @@ fn a_chain_leads_to_its_end_and_a_circle_closes_all() {
 }
 
 #[test]
+fn who_leaves_a_circle_does_not_go_on_with_what_it_heard_before() {
+    let world = seen();
+    let mut rig = ann_and_bea(&world);
+    rig.put(day("01-03"), &linked("bea", "replaced-by", "ann"));
+    rig.put(day("01-04"), &linked("ann", "replaced-by", "bea"));
+    // A death that bea hears of within the circle.
+    rig.put(
+        day("01-05"),
+        &patient("cat", "1980-01-01", r#","deceasedBoolean":true,"link":[{"other":{"reference":"Patient/bea"},"type":"replaced-by"}]"#),
+    );
+    rig.told();
+    rig.put(day("01-06"), &alone("ann"));
+    assert_eq!(rig.told(), Vec::<String>::new());
+}
+
+#[test]
 fn links_that_cannot_be_read_take_no_merge_back() {
     let world = seen();
     let mut rig = ann_and_bea(&world);
@@ -133,6 +149,53 @@ fn who_is_erased_is_forgotten_by_the_survivor_too() {
     rig.put(day("01-05"), &linked("bea", "replaced-by", "ann"));
     rig.put(day("01-05"), &observation("o", "bea"));
     assert_eq!(rig.told(), ["2026-01-05T00:00:00Z ann seen entered qualified"], "a later hand-over is not taken for a repetition");
+}
+
+#[test]
+fn with_a_survivor_whoever_was_merged_into_it_is_erased_and_two_that_replace_each_other_end() {
+    let world = seen();
+    let mut rig = ann_and_bea(&world);
+    rig.put(day("01-03"), &linked("bea", "replaced-by", "ann"));
+    rig.told();
+    rig.input(world.person("ann"), day("01-04"), Input::Erase);
+    assert_eq!(rig.told(), ["2026-01-04T00:00:00Z ann seen exited erased"]);
+    for name in ["ann", "bea"] {
+        let (member, versions) = &rig.members[&world.person(name)];
+        assert!(member.patient.is_none() && member.evidence.is_empty() && versions.is_empty(), "{name}");
+    }
+    // Who is not merged into her any more stays.
+    let mut rig = ann_and_bea(&world);
+    rig.put(day("01-03"), &linked("bea", "replaced-by", "ann"));
+    rig.put(day("01-04"), &alone("bea"));
+    rig.told();
+    rig.input(world.person("ann"), day("01-05"), Input::Erase);
+    assert!(rig.members[&world.person("bea")].0.patient.is_some());
+
+    let mut rig = ann_and_bea(&world);
+    rig.put(day("01-03"), &linked("bea", "replaced-by", "ann"));
+    rig.put(day("01-03"), &linked("ann", "replaced-by", "bea"));
+    rig.input(world.person("ann"), day("01-04"), Input::Erase);
+    assert!(["ann", "bea"].iter().all(|name| rig.members[&world.person(name)].0.patient.is_none()));
+}
+
+#[test]
+fn who_is_erased_is_still_whom_a_survivor_replaces_until_the_survivor_says_otherwise() {
+    let world = seen();
+    let mut rig = ann_and_bea(&world);
+    rig.put(day("01-03"), &linked("ann", "replaces", "bea"));
+    rig.told();
+    rig.input(world.person("bea"), day("01-04"), Input::Erase);
+    assert_eq!(rig.told(), ["2026-01-04T00:00:00Z ann seen exited no-longer-qualified"]);
+    rig.put(day("01-05"), &alone("bea"));
+    rig.put(day("01-06"), &observation("o", "bea"));
+    assert_eq!(rig.told(), ["2026-01-06T00:00:00Z ann seen entered qualified"], "what is sent anew counts for ann, who waits for nobody");
+
+    // A survivor that is erased replaces nobody any more.
+    rig.input(world.person("ann"), day("01-07"), Input::Erase);
+    rig.told();
+    rig.put(day("01-08"), &alone("bea"));
+    rig.put(day("01-08"), &observation("o", "bea"));
+    assert_eq!(rig.told(), ["2026-01-08T00:00:00Z bea seen entered qualified"]);
 }
 
 #[test]

@@ -4,10 +4,12 @@
 
 mod adopting;
 mod contacts;
+mod hidden;
 mod kit;
 mod merges;
 mod naive;
 mod properties;
 mod stories;
+mod told;
 mod whose;
 mod world;

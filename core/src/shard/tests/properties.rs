@@ -304,7 +304,7 @@ pub fn apply_in_room(world: &World, room: &mut Room, record: &Record, out: &mut 
         hear(room, now, Ownership::Delete { resource: key, version: Some(version), stamp: now }, false, out);
         return;
     }
-    match world.read(&record.json(), now).expect("readable") {
+    match world.read(record.json().as_bytes(), now).expect("readable") {
         Reading::Unread => panic!("read by this world"),
         Reading::Nobody { key, version, .. } => {
             let claim = Claim { resource: key, version, stamp: now, persons: smallvec![], asks: None };

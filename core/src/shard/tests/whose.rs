@@ -2,7 +2,7 @@
 
 use super::kit::{Rig, World, about, at, audience, consent, meta, patient, policy, purpose};
 use crate::fhir::{Version, Versions};
-use crate::shard::{Claim, Fact, Ownership, Reading};
+use crate::shard::{Claim, Fact, Input, Ownership, Reading};
 use crate::time::Instant;
 
 fn day(text: &str) -> Instant {
@@ -125,6 +125,19 @@ fn a_patient_that_says_something_twice_is_its_own_still() {
 }
 
 #[test]
+fn i9_a_consent_that_cannot_be_read_closes_the_gate_of_whom_it_names() {
+    let world = world();
+    let mut rig = Rig::new(&world);
+    both(&mut rig);
+    rig.told();
+    let denies = consent("c", "ann", "active", &purpose("deny", "TREAT"), &meta(Some(day("01-05")), None));
+    let escaped = denies.replacen(r#""status""#, r#""st\u0061tus""#, 1);
+    assert_ne!(escaped, denies);
+    assert!(rig.put(day("01-05"), &escaped), "I6");
+    assert_eq!(rig.told(), ["2026-01-05T00:00:00Z ann unseen exited consent-unreadable"]);
+}
+
+#[test]
 fn what_cannot_even_be_named_is_an_error() {
     let world = world();
     for text in [
@@ -133,9 +146,9 @@ fn what_cannot_even_be_named_is_an_error() {
         r#"{"resourceType":"Observation","id":7}"#,
         r#"{"resourceType":"Observation","id":"o","id":"p"}"#,
     ] {
-        assert!(world.read(text, day("01-01")).is_err(), "{text}");
+        assert!(world.read(text.as_bytes(), day("01-01")).is_err(), "{text}");
     }
-    let unread = world.read(r#"{"resourceType":"Claim","id":"c"}"#, day("01-01"));
+    let unread = world.read(br#"{"resourceType":"Claim","id":"c"}"#, day("01-01"));
     assert!(matches!(unread, Ok(Reading::Unread)), "nothing here reads it");
 }
 
@@ -259,4 +272,102 @@ fn i1_a_late_first_version_counts_once_the_owners_know_nothing_newer() {
         assert_eq!(told.iter().any(|line| line.contains("seen entered") && !line.contains("unseen")), !beaten, "{told:?}");
         assert!(rig.member("ann").unconfirmed.is_empty(), "the owners always answer");
     }
+}
+
+#[test]
+fn i1_what_a_bundle_says_of_a_person_waits_for_a_consent_that_went_by_way_of_the_owners() {
+    let world = world();
+    let mut rig = Rig::new(&world);
+    both(&mut rig);
+    rig.told();
+    let (ann, consent) = (world.person("ann"), world.key("Consent", "c"));
+    // The owners' part of the Bundle has not come yet; nothing is told but exits.
+    rig.owners_answer = false;
+    rig.input(ann, day("01-05"), Input::Awaits(consent));
+    rig.put(day("01-05"), &observation("ann", "01-05"));
+    assert_eq!(rig.told(), ["2026-01-05T00:00:00Z ann unseen exited no-longer-qualified"]);
+    rig.owners_answer = true;
+    rig.hear(day("01-06"), Ownership::Asked { resource: consent, person: ann }, false);
+    assert_eq!(rig.told(), ["2026-01-06T00:00:00Z ann seen entered qualified"]);
+}
+
+/// A permit of treatment by ann, as bytes that a change can break.
+fn permit(updated: &str) -> String {
+    consent("c", "ann", "active", &purpose("permit", "TREAT"), &meta(Some(day(updated)), None))
+}
+
+#[test]
+fn i9_a_consent_whose_bytes_are_broken_closes_the_gate_of_whom_it_names_until_a_newer_version() {
+    let deep = format!(r#","x":{}{}}}"#, "[".repeat(80), "]".repeat(80));
+    let ends: [&[u8]; 5] = [deep.as_bytes(), b",\"text\":{\"div\":\"\xff\"}}", b"} trailing", b"}{}", b",\"text\":{\"div\":\"<p"];
+    for end in ends {
+        let world = world();
+        let mut rig = Rig::new(&world);
+        both(&mut rig);
+        rig.put(day("01-02"), &permit("01-02"));
+        rig.told();
+        let mut broken = permit("01-05").into_bytes();
+        broken.pop();
+        broken.extend_from_slice(end);
+        let shown = String::from_utf8_lossy(&broken);
+        assert!(rig.apply_bytes(day("01-05"), &broken, false), "I6: {shown}");
+        assert_eq!(rig.told(), ["2026-01-05T00:00:00Z ann unseen exited consent-unreadable"], "{shown}");
+        rig.put(day("01-06"), &permit("01-04"));
+        assert!(rig.told().is_empty(), "older");
+        rig.put(day("01-07"), &permit("01-07"));
+        assert_eq!(rig.told(), ["2026-01-07T00:00:00Z ann unseen entered qualified"], "{shown}");
+    }
+}
+
+#[test]
+fn i9_a_consent_cut_off_before_its_version_gives_way_to_the_whole_one() {
+    let world = world();
+    let mut rig = Rig::new(&world);
+    both(&mut rig);
+    rig.told();
+    let cut = r#"{"resourceType":"Consent","id":"c","patient":{"reference":"Patient/ann"},"status":"acti"#;
+    assert!(rig.put(day("01-05"), cut));
+    assert_eq!(rig.told(), ["2026-01-05T00:00:00Z ann unseen exited consent-unreadable"]);
+    rig.put(day("01-06"), &permit("01-02"));
+    assert_eq!(rig.told(), ["2026-01-06T00:00:00Z ann unseen entered qualified"], "older than the stamp of the other");
+}
+
+#[test]
+fn i9_a_consent_without_a_usable_id_closes_the_gate_until_that_is_taken_back() {
+    let named = |updated: &str, id: &str| permit(updated).replace(r#""id":"c","#, id);
+    for id in ["", r#""id":"a/b","#, r#""id":7,"#, r#""id":null,"#, r#""id":"c","id":"c","#, r#""id":["c"],"#] {
+        for by_delete in [true, false] {
+            let world = world();
+            let mut rig = Rig::new(&world);
+            both(&mut rig);
+            rig.put(day("01-02"), &permit("01-02"));
+            rig.told();
+            // Its own instant says nothing: it is no version of anything.
+            assert!(rig.put(day("01-05"), &named("01-01", id)), "I6: {id}");
+            assert_eq!(rig.told(), ["2026-01-05T00:00:00Z ann unseen exited consent-unreadable"], "{id}");
+            rig.put(day("01-06"), &permit("01-06"));
+            rig.put(day("01-06"), &consent("d", "ann", "active", &purpose("permit", "TREAT"), ""));
+            assert!(rig.told().is_empty(), "no other Consent is its newer version: {id}");
+            match by_delete {
+                true => rig.delete(day("01-07"), "Consent", "unnamed~ann"),
+                false => assert!(!rig.put(day("01-07"), &named("01-07", r#""id":"unnamed~ann","#))),
+            }
+            assert_eq!(rig.told(), ["2026-01-07T00:00:00Z ann unseen entered qualified"], "{id}");
+            assert!(rig.put(day("01-08"), &named("01-01", id)));
+            assert_eq!(rig.told(), ["2026-01-08T00:00:00Z ann unseen exited consent-unreadable"], "again: {id}");
+        }
+    }
+}
+
+#[test]
+fn i9_a_broken_consent_that_names_two_closes_both_gates_and_one_that_names_nobody_is_refused() {
+    let world = world();
+    let mut rig = Rig::new(&world);
+    both(&mut rig);
+    rig.told();
+    let two = r#""patient":{"reference":"Patient/ann"},"patient":{"reference":"Patient/bea"}"#;
+    assert!(rig.put(day("01-05"), &permit("01-05").replace(r#""patient":{"reference":"Patient/ann"}"#, two)));
+    assert_eq!(rig.told().len(), 2);
+    let nobody = permit("01-05").replace(r#""id":"c","#, "").replace("Patient/ann", "Group/g");
+    assert!(world.read(nobody.as_bytes(), day("01-05")).is_err());
 }

@@ -1,0 +1,153 @@
+//! The local copy of the changelog: what a session reads state from.
+//!
+//! In: changes as the changelog has them, with the offset after them. Out: state by key and by prefix.
+//! Never here: the truth. It may be thrown away at any time, and is read again from the changelog.
+
+use super::error::wrong_setting;
+use crate::log::embedded::layout::{keyed, offset_at, place_key};
+use crate::log::{Bytes, LogError, Place, Retry, Trouble};
+use fjall::{Database, Keyspace, KeyspaceCreateOptions};
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+pub struct Cache {
+    folder: PathBuf,
+    database: Database,
+    state: Keyspace,
+    /// place -> offset after the last change taken from the changelog, next offset to be read of the place
+    places: Keyspace,
+}
+
+/// How far a place is known: in its changelog, and in its own records.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Known {
+    pub changelog: u64,
+    pub position: Option<u64>,
+}
+
+const FORMAT: &str = "footbridge changelog cache 1";
+
+impl Cache {
+    /// `of`: which changelog it is a copy of. A copy of another is thrown away.
+    pub fn open(folder: &Path, of: &str) -> Result<Cache, LogError> {
+        let failed = |e: std::io::Error| LogError::io(folder.display(), &e);
+        fs::create_dir_all(folder).map_err(failed)?;
+        let (label, store) = (folder.join("of"), folder.join("store"));
+        let said = format!("{FORMAT}\n{of}\n");
+        if fs::read_to_string(&label).is_ok_and(|before| before != said) || !label.exists() {
+            match fs::remove_dir_all(&store) {
+                Ok(()) => {}
+                Err(e) if e.kind() == std::io::ErrorKind::NotFound => {}
+                Err(e) => return Err(failed(e)),
+            }
+            fs::write(&label, said).map_err(failed)?;
+        }
+        let broken = |e: fjall::Error| error(folder, &e);
+        let database = Database::builder(&store).cache_size(32 << 20).worker_threads(1).open().map_err(broken)?;
+        let options = || KeyspaceCreateOptions::default().max_memtable_size(16 << 20);
+        let (state, places) = (database.keyspace("state", options).map_err(broken)?, database.keyspace("places", options).map_err(broken)?);
+        Ok(Cache { folder: folder.to_owned(), database, state, places })
+    }
+
+    fn failed(&self, e: &fjall::Error) -> LogError {
+        error(&self.folder, e)
+    }
+
+    pub fn get(&self, place: Place, key: &[u8]) -> Result<Option<Bytes>, LogError> {
+        self.state.get(keyed(place, key)).map_err(|e| self.failed(&e))
+    }
+
+    pub fn scan(&self, place: Place, prefix: &[u8], each: &mut dyn FnMut(&[u8], &[u8])) -> Result<(), LogError> {
+        for guard in self.state.prefix(keyed(place, prefix)) {
+            let (key, value) = guard.into_inner().map_err(|e| self.failed(&e))?;
+            // A key begins with its place: three bytes.
+            each(&key[3..], &value);
+        }
+        Ok(())
+    }
+
+    pub fn known(&self, place: Place) -> Result<Known, LogError> {
+        let Some(bytes) = self.places.get(place_key(place)).map_err(|e| self.failed(&e))? else { return Ok(Known::default()) };
+        let position = if bytes.len() > 8 { Some(offset_at(&bytes, 8, "places")?) } else { None };
+        Ok(Known { changelog: offset_at(&bytes, 0, "places")?, position })
+    }
+
+    /// Changes that the changelog has, and how far each place is known with them: all or nothing.
+    pub fn take<'a>(
+        &self,
+        changes: impl Iterator<Item = (Place, &'a [u8], Option<&'a [u8]>)>,
+        known: &BTreeMap<Place, Known>,
+    ) -> Result<(), LogError> {
+        let mut batch = self.database.batch();
+        for (place, key, value) in changes {
+            match value {
+                Some(value) => batch.insert(&self.state, keyed(place, key), value),
+                None => batch.remove(&self.state, keyed(place, key)),
+            }
+        }
+        for (place, known) in known {
+            let mut value = known.changelog.to_be_bytes().to_vec();
+            value.extend(known.position.into_iter().flat_map(u64::to_be_bytes));
+            batch.insert(&self.places, place_key(*place), value);
+        }
+        batch.commit().map_err(|e| self.failed(&e))
+    }
+
+    /// Forgets a place, to read it from the beginning of its changelog.
+    pub fn forget(&self, place: Place) -> Result<(), LogError> {
+        let mut batch = self.database.batch();
+        for guard in self.state.prefix(place_key(place)) {
+            batch.remove(&self.state, guard.key().map_err(|e| self.failed(&e))?);
+        }
+        batch.remove(&self.places, place_key(place));
+        batch.commit().map_err(|e| self.failed(&e))
+    }
+}
+
+fn error(folder: &Path, error: &fjall::Error) -> LogError {
+    match error {
+        fjall::Error::Io(io) | fjall::Error::Storage(fjall::LsmError::Io(io)) => LogError::io(folder.display(), io),
+        fjall::Error::Locked => LogError {
+            trouble: Trouble::Locked,
+            at: folder.display().to_string(),
+            what: "another process has this copy of the state open".into(),
+            hint: "stop it first, or name another data folder",
+            retry: Retry::Later,
+        },
+        _ => wrong_setting(
+            folder.display().to_string(),
+            "the local copy of the changelog cannot be read".to_owned(),
+            "remove this folder: it is made again from the changelog",
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HERE: Place = Place::landing(3);
+
+    #[test]
+    fn a_copy_of_another_changelog_is_thrown_away() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let known = Known { changelog: 7, position: Some(3) };
+        {
+            let cache = Cache::open(folder.path(), "one").expect("a cache");
+            assert_eq!(cache.known(HERE), Ok(Known::default()));
+            let changes = [(HERE, &b"a"[..], Some(&b"1"[..])), (HERE, b"b", Some(b"2")), (HERE, b"a", None)];
+            cache.take(changes.into_iter(), &BTreeMap::from([(HERE, known)])).expect("taken");
+        }
+        {
+            let cache = Cache::open(folder.path(), "one").expect("a cache");
+            assert_eq!(cache.known(HERE), Ok(known));
+            assert_eq!(cache.get(HERE, b"a"), Ok(None));
+            assert_eq!(cache.get(HERE, b"b").expect("state").as_deref(), Some(&b"2"[..]));
+            cache.forget(Place::landing(4)).expect("nothing there");
+            assert_eq!(cache.known(HERE), Ok(known));
+        }
+        let cache = Cache::open(folder.path(), "another").expect("a cache");
+        assert_eq!((cache.known(HERE), cache.get(HERE, b"b")), (Ok(Known::default()), Ok(None)));
+    }
+}
