@@ -173,10 +173,12 @@ pub fn drain(session: &mut dyn Log) -> Batch {
     }
 }
 
-/// `landing/0@3 key=value`
+/// `landing/0@3 key=value`, place by place: between places nothing promises an order.
 pub fn told(records: &[Record]) -> Vec<String> {
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    records.iter().map(|r| format!("{}@{} {}={}", r.place, r.offset, text(r.key()), text(r.value()))).collect()
+    let mut records: Vec<&Record> = records.iter().collect();
+    records.sort_by_key(|record| record.place);
+    records.into_iter().map(|r| format!("{}@{} {}={}", r.place, r.offset, text(r.key()), text(r.value()))).collect()
 }
 
 /// All that a replay of a place brings.
