@@ -47,6 +47,8 @@ struct Status {
     unmarked: Vec<String>,
     audiences: Vec<Audience>,
     quarantined: u64,
+    /// Of several instances this one gives the orders: `proceed` and `plan` are asked of it.
+    leads: bool,
     definitions: Report,
 }
 
@@ -108,6 +110,7 @@ async fn status(State(instance): State<Arc<Instance>>) -> Response {
             unmarked: instance.unmarked()?.into_iter().map(str::to_owned).collect(),
             audiences,
             quarantined: next(&OutTopic::Quarantine)?,
+            leads: instance.changing.leads(),
             definitions: instance.changing.report(&instance.bridge.board),
         };
         Ok(json(&status))

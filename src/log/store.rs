@@ -5,7 +5,7 @@
 
 use super::embedded::Embedded;
 use super::kafka::Kafka;
-use super::{Bytes, Done, Entry, Full, Landing, LogError, OutTopic, Outputs, Stored};
+use super::{Bytes, Done, Entry, Full, Landing, LogError, OutTopic, Outputs, Place, Stored};
 use std::time::Duration;
 
 #[derive(Clone)]
@@ -95,6 +95,54 @@ impl Store {
         match self {
             Store::Embedded(log) => log.definition(hash),
             Store::Kafka(log) => Ok(log.definition(hash)),
+        }
+    }
+
+    /// Whether this instance is the one that gives orders to all partitions.
+    pub fn leads(&self) -> bool {
+        match self {
+            Store::Embedded(_) => true,
+            Store::Kafka(log) => log.leads(),
+        }
+    }
+
+    /// Whoever led before can keep nothing from here on, and what it kept is known here.
+    pub fn take_lead(&self) -> Result<(), LogError> {
+        match self {
+            Store::Embedded(_) => Ok(()),
+            Store::Kafka(log) => log.take_lead(),
+        }
+    }
+
+    /// As `define`, of what only the leader may decide: an error where another has taken the lead.
+    pub fn keep(&self, key: &[u8], content: Option<Vec<u8>>) -> Result<(), LogError> {
+        match self {
+            Store::Embedded(log) => log.define(key, content),
+            Store::Kafka(log) => log.keep(key, content),
+        }
+    }
+
+    /// State of a place that another instance holds, as far as it has come here.
+    pub fn elsewhere(&self, place: Place, key: &[u8]) -> Result<Option<Bytes>, LogError> {
+        match self {
+            Store::Embedded(_) => Ok(None),
+            Store::Kafka(log) => log.elsewhere(place, key),
+        }
+    }
+
+    /// The next offset that another instance reads of a place.
+    pub fn position_elsewhere(&self, place: Place) -> Result<Option<u64>, LogError> {
+        match self {
+            Store::Embedded(_) => Ok(None),
+            Store::Kafka(log) => log.position_elsewhere(place),
+        }
+    }
+
+    /// Why it does not hear of what other instances do.
+    pub fn follows(&self) -> Result<(), LogError> {
+        match self {
+            Store::Embedded(_) => Ok(()),
+            Store::Kafka(log) => log.follows(),
         }
     }
 

@@ -21,15 +21,17 @@ pub struct Changing {
     /// The secret that members' names come from.
     members: Vec<u8>,
     partitions: Partitions,
-    /// What was on its way at the start and could not be loaded, and why.
-    unread: Option<(Generation, String)>,
     steward: Mutex<Office>,
 }
 
 struct Office {
     steward: Steward,
+    /// This instance gives the orders.
+    leads: bool,
     /// What this process was started with, until it is on its way.
     wanted: Option<Wanted>,
+    /// What is on its way and could not be loaded, and why.
+    unread: Option<(Generation, String)>,
     /// Why it stands still.
     trouble: Option<String>,
 }
@@ -50,6 +52,8 @@ impl Wanted {
 
 /// Under which the steward's memory stands among the definitions.
 const STEWARD: &[u8] = b"steward";
+/// Turns of calm before a count where some partitions are known as they were a moment ago: two seconds of them.
+const CALM_ELSEWHERE: u32 = 100;
 /// Under which folders of earlier versions have the hash of their mappings.
 const IN_FORCE: &[u8] = b"in force";
 
@@ -123,6 +127,20 @@ pub fn read_texts(texts: &[(String, String)]) -> Option<Mappings> {
     mappings::read_files(&Files::Texts(&texts)).mappings
 }
 
+fn decode(bytes: &[u8]) -> Option<Kept> {
+    postcard::from_bytes(bytes).ok()
+}
+
+/// As the log keeps it under its hash.
+fn content_of(log: &Store, hash: &str, members: &[u8]) -> anyhow::Result<Content> {
+    let bytes = log.definition(hash.as_bytes())?.with_context(|| format!("the mappings {hash} are not among its definitions"))?;
+    let texts: Vec<(String, String)> = postcard::from_bytes(&bytes).with_context(|| format!("the mappings {hash}"))?;
+    let mappings = read_texts(&texts).with_context(|| {
+        format!("this version of the program refuses the mappings {hash} that its state was computed with; use the version before")
+    })?;
+    Ok(Content::new(mappings, members))
+}
+
 fn encode<T: Serialize>(value: &T) -> Vec<u8> {
     postcard::to_stdvec(value).expect("plain data")
 }
@@ -138,10 +156,13 @@ impl Changing {
         folder: &str,
     ) -> anyhow::Result<Changing> {
         let wanted = Wanted::new(mappings, members);
+        let other_version = || format!("{folder}: its definitions were kept by another version of the program");
+        if log.definition(STEWARD)?.is_none() {
+            // Of several that start at once one is the first.
+            log.take_lead()?;
+        }
         let mut kept: Kept = match log.definition(STEWARD)? {
-            Some(bytes) => postcard::from_bytes(&bytes)
-                .ok()
-                .with_context(|| format!("{folder}: its definitions were kept by another version of the program"))?,
+            Some(bytes) => decode(&bytes).with_context(other_version)?,
             None => {
                 if log.definition(IN_FORCE)?.is_some_and(|before| before[..] != *wanted.content.hash.as_bytes()) {
                     bail!(
@@ -155,25 +176,19 @@ impl Changing {
                     types: wanted.types.clone(),
                     keeps_all: keep == Keep::All,
                 };
-                log.define(kept.in_force.1.as_bytes(), Some(encode(&wanted.texts)))?;
-                log.define(STEWARD, Some(encode(&kept)))?;
+                log.keep(kept.in_force.1.as_bytes(), Some(encode(&wanted.texts)))?;
+                log.keep(STEWARD, Some(encode(&kept)))?;
                 kept
             }
         };
         if kept.keeps_all && keep == Keep::Read {
             // From here on it has not all any more.
-            kept.keeps_all = false;
-            log.define(STEWARD, Some(encode(&kept)))?;
+            log.take_lead()?;
+            let newest = log.definition(STEWARD)?.with_context(other_version)?;
+            kept = Kept { keeps_all: false, ..decode(&newest).with_context(other_version)? };
+            log.keep(STEWARD, Some(encode(&kept)))?;
         }
-        let read = |hash: &str| {
-            let bytes =
-                log.definition(hash.as_bytes())?.with_context(|| format!("{folder}: the mappings {hash} are not among its definitions"))?;
-            let texts: Vec<(String, String)> = postcard::from_bytes(&bytes).with_context(|| format!("{folder}: the mappings {hash}"))?;
-            let mappings = read_texts(&texts).with_context(|| {
-                format!("{folder}: this version of the program refuses the mappings {hash} that its state was computed with; use the version before")
-            })?;
-            anyhow::Ok(Content::new(mappings, members))
-        };
+        let read = |hash: &str| content_of(log, hash, members).with_context(|| folder.to_owned());
         let library = Library::new(kept.in_force.0, read(&kept.in_force.1)?, keep);
         let mut unread = None;
         if let Some(next) = &kept.next {
@@ -183,8 +198,8 @@ impl Changing {
                 Err(why) => unread = Some((next.generation, format!("{why:#}"))),
             }
         }
-        let steward = Mutex::new(Office { steward: Steward::new(kept), wanted: Some(wanted), trouble: None });
-        Ok(Changing { log: log.clone(), library: Arc::new(library), members: members.to_vec(), partitions, unread, steward })
+        let steward = Mutex::new(Office { steward: Steward::new(kept), leads: false, wanted: Some(wanted), unread, trouble: None });
+        Ok(Changing { log: log.clone(), library: Arc::new(library), members: members.to_vec(), partitions, steward })
     }
 
     pub fn library(&self) -> Arc<Library> {
@@ -196,7 +211,7 @@ impl Changing {
     }
 
     fn keep(&self, steward: &Steward) -> Result<(), LogError> {
-        self.log.define(STEWARD, Some(encode(&steward.kept)))
+        self.log.keep(STEWARD, Some(encode(&steward.kept)))
     }
 
     /// Puts definitions on their way, where they may go now; then nothing is wanted any more.
@@ -208,7 +223,7 @@ impl Changing {
             let kept = match before.next {
                 Some(_) => Ok(()),
                 // The texts first: what the steward remembers can be read.
-                None => self.log.define(content.hash.as_bytes(), Some(encode(texts))),
+                None => self.log.keep(content.hash.as_bytes(), Some(encode(texts))),
             };
             if let Err(error) = kept.and_then(|()| self.keep(steward)) {
                 steward.kept = before;
@@ -233,28 +248,78 @@ impl Changing {
         match done {
             Ok(busy) => busy,
             Err(_) => {
+                // What became of it is known when the lead is taken again.
+                office.leads = false;
                 office.steward.again();
                 true
             }
         }
     }
 
+    /// What another instance keeps of definitions is what this one goes by.
+    fn hear(&self, office: &mut Office) -> Result<(), LogError> {
+        let Some(bytes) = self.log.definition(STEWARD)? else { return Ok(()) };
+        let kept = decode(&bytes).ok_or_else(|| LogError::damaged("definitions", "they were kept by another version of the program"))?;
+        if kept != office.steward.kept {
+            let before = office.steward.kept.next.as_ref().map(|next| next.generation);
+            let after = kept.next.as_ref().map(|next| (next.generation, next.hash.as_str()));
+            for (generation, hash) in [(kept.in_force.0, kept.in_force.1.as_str())].into_iter().chain(after) {
+                if self.library.get(generation).is_some_and(|content| content.hash == hash) {
+                    continue;
+                }
+                match content_of(&self.log, hash, &self.members) {
+                    Ok(content) => self.library.add(generation, content),
+                    // Without it those in force go on, and partitions say what they lack.
+                    Err(why) => office.unread = Some((generation, format!("{why:#}"))),
+                }
+            }
+            self.library.adopted(kept.in_force.0, after.map(|(generation, _)| generation));
+            if let Some(before) = before.filter(|before| after.is_none_or(|(after, _)| after != *before)) {
+                self.library.remove(before);
+            }
+            office.steward = Steward::new(kept);
+        }
+        // What it was started with may be there by now.
+        let kept = &office.steward.kept;
+        let is_there = |wanted: &Wanted| match &kept.next {
+            Some(next) => next.purpose == Purpose::Adopt && next.hash == wanted.content.hash,
+            None => kept.in_force.1 == wanted.content.hash,
+        };
+        if office.wanted.as_ref().is_some_and(is_there) {
+            office.wanted = None;
+        }
+        Ok(())
+    }
+
     fn try_turn(&self, office: &mut Office, board: &Board) -> Result<bool, LogError> {
+        if !self.log.leads() {
+            office.leads = false;
+            self.hear(office)?;
+            return Ok(false);
+        }
+        if !office.leads {
+            self.log.take_lead()?;
+            self.hear(office)?;
+            office.steward.again();
+            office.leads = true;
+        }
         self.want(&mut office.steward, &mut office.wanted, Purpose::Adopt)?;
         let steward = &mut office.steward;
         let Some(next) = &steward.kept.next else { return Ok(office.wanted.is_some()) };
         let (hash, before) = (next.hash.clone(), steward.kept.clone());
         let types = self.library.get(next.generation).map_or_else(BTreeSet::new, |content| types(&content.definitions));
-        let (order, outcome) = steward.turn(self.partitions.0, &board.read(), self.radius(), &types);
+        let (progress, here) = board.read_all(&self.log, self.partitions)?;
+        let calm = if here == progress.len() { 1 } else { CALM_ELSEWHERE };
+        let (order, outcome) = steward.turn(self.partitions.0, calm, &progress, self.radius(), &types);
         if steward.kept != before {
             self.keep(steward)?;
         }
         match outcome {
-            Some(Outcome::Adopted(generation)) => self.library.adopted(generation),
+            Some(Outcome::Adopted(generation)) => self.library.adopted(generation, None),
             Some(Outcome::Dropped(generation)) => {
                 self.library.remove(generation);
                 if hash != steward.kept.in_force.1 {
-                    self.log.define(hash.as_bytes(), None)?;
+                    self.log.keep(hash.as_bytes(), None)?;
                 }
             }
             None => {}
@@ -273,12 +338,20 @@ impl Changing {
         self.library.in_force().definitions.policy.blast_radius
     }
 
+    /// Whether this instance gives the orders.
+    pub fn leads(&self) -> bool {
+        self.office().leads
+    }
+
     /// Lets what waits pass the brake. `false`: nothing waits.
     pub fn proceed(&self) -> Result<bool, LogError> {
         let mut office = self.office();
+        let before = office.steward.kept.clone();
         let passes = office.steward.proceed();
-        if passes {
-            self.keep(&office.steward)?;
+        // Where it is not the leader the log refuses, and says whom to ask.
+        if passes && let Err(error) = self.keep(&office.steward) {
+            office.steward.kept = before;
+            return Err(error);
         }
         Ok(passes)
     }
@@ -303,8 +376,14 @@ impl Changing {
     pub fn trouble(&self) -> Option<String> {
         let office = self.office();
         let next = office.steward.kept.next.as_ref().map(|next| next.generation);
-        let unread = self.unread.as_ref().filter(|(generation, _)| next == Some(*generation)).map(|(_, why)| why.clone());
-        office.trouble.clone().or(unread)
+        let unread = office.unread.as_ref().filter(|(generation, _)| next == Some(*generation)).map(|(_, why)| why.clone());
+        let is_other = |wanted: &Wanted| {
+            let kept = &office.steward.kept;
+            kept.in_force.1 != wanted.content.hash && kept.next.as_ref().is_none_or(|next| next.hash != wanted.content.hash)
+        };
+        let others = office.wanted.as_ref().is_some_and(is_other) && !self.log.leads();
+        let others = others.then(|| "it was started with other definitions than those that decide: they are adopted when it leads".to_owned());
+        office.trouble.clone().or(unread).or(others)
     }
 
     /// Whether what this process was started with decides by now.

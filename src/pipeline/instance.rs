@@ -88,15 +88,25 @@ fn recorded(log: &Store, source: &Source, folder: &DataFolder) -> anyhow::Result
         Versions::Id => "id",
     };
     let said = format!("{order} {}", source.namespace);
-    match log.definition(&key)? {
-        None => Ok(log.define(&key, Some(said.into_bytes()))?),
-        Some(before) if &before[..] == said.as_bytes() => Ok(()),
-        Some(_) => bail!(
+    if !is_as_first(log, &key, said.as_bytes())? {
+        bail!(
             "{}: the source `{}` had another `namespace` or `versions` before; go back to them, or give the source another name",
             folder.path().display(),
             source.name
-        ),
+        )
     }
+    Ok(())
+}
+
+/// Whether it is what the first start kept under this key. Of several that start at once one is the first.
+fn is_as_first(log: &Store, key: &[u8], said: &[u8]) -> Result<bool, LogError> {
+    if log.definition(key)?.is_none() {
+        log.take_lead()?;
+        if log.definition(key)?.is_none() {
+            log.keep(key, Some(said.to_vec()))?;
+        }
+    }
+    Ok(log.definition(key)?.is_some_and(|first| &first[..] == said))
 }
 
 /// What every worker of an instance has in common.
@@ -131,14 +141,13 @@ impl Crew<'_> {
 fn same_secrets(log: &Store, folder: &DataFolder) -> anyhow::Result<()> {
     use sha2::{Digest, Sha256};
     let said = Sha256::new().chain_update(&folder.routing).chain_update(&folder.members).finalize().to_vec();
-    match log.definition(b"secrets")? {
-        None => Ok(log.define(b"secrets", Some(said))?),
-        Some(before) if before[..] == said[..] => Ok(()),
-        Some(_) => bail!(
+    if !is_as_first(log, b"secrets", &said)? {
+        bail!(
             "{}: the state was made with other secrets than those in `secrets`; bring them here from the instance that made it",
             folder.path().display()
-        ),
+        )
     }
+    Ok(())
 }
 
 impl Instance {
@@ -254,6 +263,7 @@ impl Instance {
             .chain(workers)
             .chain(changing)
             .chain(self.lacking())
+            .chain(self.log.follows().err().map(|error| format!("other instances are not heard: {error}")))
             .chain(sources.iter().map(|(name, what)| format!("source `{name}`: {what}")))
             .collect()
     }

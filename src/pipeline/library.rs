@@ -85,12 +85,12 @@ impl Library {
         });
     }
 
-    /// All partitions decide by these, and none by another.
-    pub fn adopted(&self, generation: Generation) {
+    /// All partitions decide by these, and none by another; `next` may be on their way.
+    pub fn adopted(&self, generation: Generation, next: Option<Generation>) {
         self.change(|shelf| {
             if shelf.contents.contains_key(&generation) {
                 shelf.in_force = generation;
-                shelf.contents.retain(|other, _| *other == generation);
+                shelf.contents.retain(|other, _| *other == generation || Some(*other) == next);
             }
         });
     }

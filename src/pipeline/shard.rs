@@ -10,6 +10,7 @@ use super::reviews::Reviews;
 use super::side::Side;
 use super::terms::{AsOf, History, Terms};
 use super::timers::Timers;
+use super::board::Holder;
 use super::{Bridge, Progress, Stage, outputs};
 use crate::log::{Kind, Log, LogError, Place, Record, StateChange};
 use crate::observe::Standing;
@@ -56,6 +57,7 @@ pub struct Shard {
     /// A tick is on its way.
     pub(super) tick_sent: bool,
     pub(super) moved: bool,
+    holder: Holder,
 }
 
 /// Timers of a partition that are counted after each commit: beyond that there are "many".
@@ -106,11 +108,12 @@ impl Shard {
             drained: false,
             tick_sent: false,
             moved: false,
+            holder: bridge.board.hold(place.partition),
             position,
             change,
         };
         shard.look_at_all(log)?;
-        bridge.board.tell(place.partition, shard.progress());
+        shard.report(bridge);
         Ok(shard)
     }
 
@@ -340,7 +343,16 @@ impl Shard {
         if let Some(other) = &mut self.other {
             other.committed();
         }
-        bridge.board.tell(self.place.partition, self.progress());
+        self.report(bridge);
+    }
+
+    fn report(&self, bridge: &Bridge) {
+        bridge.board.tell(self.place.partition, self.holder, Some(self.progress()));
+    }
+
+    /// Its partition is held by another from here on, or read again.
+    pub fn give_up(self, bridge: &Bridge) {
+        bridge.board.tell(self.place.partition, self.holder, None);
     }
 
     fn progress(&self) -> Progress {

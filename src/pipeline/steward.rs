@@ -61,8 +61,8 @@ pub struct Steward {
     pub kept: Kept,
     /// The present step's order was given by this process.
     given: bool,
-    /// Messages heard by all partitions when all had caught up, as of the last turn.
-    heard: Option<u64>,
+    /// Messages heard by all partitions when all had caught up, as of the last turn; for how many turns these were all that was sent.
+    heard: Option<(u64, u32)>,
     /// What was last counted, by audience.
     pub counted: Option<(Generation, BTreeMap<String, Moves>)>,
 }
@@ -116,9 +116,12 @@ impl Steward {
 
     /// Goes on where the partitions allow it. What follows in `kept` must be durable before the order is given to all
     /// partitions; an order that could not be given is asked for again with [`Steward::again`].
+    /// `calm`: for so many turns nothing may be on its way between members before they are counted; 1 where all partitions are
+    /// known as they are now, more where some are known as they were a moment ago.
     pub fn turn(
         &mut self,
         partitions: u16,
+        calm: u32,
         progress: &BTreeMap<u16, Progress>,
         radius: BlastRadius,
         types: &BTreeSet<String>,
@@ -138,10 +141,14 @@ impl Steward {
                 let heard: u64 = progress.values().map(|one| one.messages().1).sum();
                 let sent: u64 = progress.values().map(|one| one.messages().0).sum();
                 // Heard a turn ago was all that is sent by now: nothing is on its way between members.
-                if caught_up && self.heard == Some(sent) {
+                let turns = match self.heard {
+                    Some((heard, turns)) if caught_up && heard == sent => turns + 1,
+                    Some(_) | None => 0,
+                };
+                if turns >= calm {
                     return self.go_to(Step::Counting);
                 }
-                self.heard = caught_up.then_some(heard);
+                self.heard = caught_up.then_some((heard, turns));
                 (None, None)
             }
             Step::Counting => {

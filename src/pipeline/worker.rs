@@ -159,7 +159,9 @@ impl<L: Log> Worker<L> {
 
     fn work(&mut self, batch: &mut Batch) -> Result<(), Halt> {
         for place in &batch.lost {
-            self.shards.remove(place);
+            if let Some(shard) = self.shards.remove(place) {
+                shard.give_up(&self.bridge);
+            }
             self.owners.remove(place);
         }
         for (place, next) in &batch.assigned {
@@ -281,7 +283,7 @@ impl<L: Log> Worker<L> {
 
     /// After a failure: everything since the last commit is read again.
     pub fn recover(&mut self) -> Result<(), Halt> {
-        self.shards.clear();
+        std::mem::take(&mut self.shards).into_values().for_each(|shard| shard.give_up(&self.bridge));
         self.owners.clear();
         self.waits = false;
         // What is held comes with the next batch.

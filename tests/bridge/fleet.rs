@@ -83,7 +83,7 @@ impl Fleet {
         let Some(next) = &self.steward.kept.next else { return false };
         let (bench, radius) = (&self.bench, BlastRadius { share: 100, least: 1000 });
         let types = types(bench, next.generation);
-        let (order, outcome) = self.steward.turn(bench.bridge.partitions.0, &bench.bridge.board.read(), radius, &types);
+        let (order, outcome) = self.steward.turn(bench.bridge.partitions.0, 1, &bench.bridge.board.read(), radius, &types);
         self.kept = self.steward.kept.clone();
         if let Some(order) = order {
             if self.chance.happens(100) {
@@ -94,7 +94,7 @@ impl Fleet {
         }
         match outcome {
             Some(Outcome::Adopted(generation)) => {
-                self.bench.bridge.library.adopted(generation);
+                self.bench.bridge.library.adopted(generation, None);
                 self.adopted += 1;
             }
             Some(Outcome::Dropped(generation)) => self.bench.bridge.library.remove(generation),

@@ -4,7 +4,7 @@
 //! Never here: an answer before the commit, or half of a call: readers see all of a transaction or nothing.
 
 use super::Shared;
-use super::writer::{Sent, Writer, is_lost};
+use super::writer::{Writer, is_lost};
 use crate::log::embedded::queue::{Answer, Job};
 use crate::log::{LogError, Stamped};
 use std::sync::Arc;
@@ -90,15 +90,12 @@ impl Appender {
         writer.begin()?;
         entries.iter().try_for_each(|entry| shared.send_entry(writer, entry, at))?;
         for (hash, content) in &definitions {
-            let (topic, value) = (shared.topics.definitions.as_str(), content.as_deref());
-            writer.send(Sent { topic, partition: Some(0), key: hash, value, headers: None, at: None, slot: 0 })?;
+            shared.send_definition(writer, hash, content.as_deref())?;
         }
         outputs.iter().try_for_each(|output| shared.send_output(writer, output, at))?;
         let ends = writer.commit(&[])?;
         shared.progress().appended(&shared, &ends);
-        for (hash, content) in definitions {
-            shared.define(hash, content);
-        }
+        shared.defined(&definitions, &ends);
         Ok(())
     }
 }

@@ -7,6 +7,7 @@ use super::error::wrong_setting;
 use crate::log::embedded::layout::{keyed, offset_at, place_key};
 use crate::log::{Bytes, LogError, Place, Retry, Trouble};
 use fjall::{Database, Keyspace, KeyspaceCreateOptions};
+use footbridge_core::time::{Instant, Span};
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -19,6 +20,11 @@ pub struct Cache {
     places: Keyspace,
 }
 
+/// Among the places: when all copies were whole.
+const SEEN: &[u8] = b"seen";
+/// The changelog keeps for a day what says that a key is gone. A copy that was whole longer ago may have missed that.
+const OLDEST: Span = Span::hours(12);
+
 /// How far a place is known: in its changelog, and in its own records.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Known {
@@ -26,25 +32,36 @@ pub struct Known {
     pub position: Option<u64>,
 }
 
-const FORMAT: &str = "footbridge changelog cache 1";
+const FORMAT: &str = "footbridge changelog cache 2";
 
 impl Cache {
-    /// `of`: which changelog it is a copy of. A copy of another is thrown away.
-    pub fn open(folder: &Path, of: &str) -> Result<Cache, LogError> {
+    /// `of`: which changelog it is a copy of. A copy of another is thrown away, and so is one that is too old.
+    pub fn open(folder: &Path, of: &str, now: Instant) -> Result<Cache, LogError> {
         let failed = |e: std::io::Error| LogError::io(folder.display(), &e);
         fs::create_dir_all(folder).map_err(failed)?;
         let (label, store) = (folder.join("of"), folder.join("store"));
         let said = format!("{FORMAT}\n{of}\n");
-        if fs::read_to_string(&label).is_ok_and(|before| before != said) || !label.exists() {
-            match fs::remove_dir_all(&store) {
-                Ok(()) => {}
-                Err(e) if e.kind() == std::io::ErrorKind::NotFound => {}
-                Err(e) => return Err(failed(e)),
+        if fs::read_to_string(&label).is_ok_and(|before| before == said) {
+            let cache = Cache::store(folder, &store)?;
+            if cache.seen()?.is_some_and(|seen| seen <= now && now.since(seen) < OLDEST) {
+                return Ok(cache);
             }
-            fs::write(&label, said).map_err(failed)?;
         }
+        match fs::remove_dir_all(&store) {
+            Ok(()) => {}
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => {}
+            Err(e) => return Err(failed(e)),
+        }
+        fs::write(&label, said).map_err(failed)?;
+        let cache = Cache::store(folder, &store)?;
+        // Empty, and so without anything that is gone.
+        cache.see(now)?;
+        Ok(cache)
+    }
+
+    fn store(folder: &Path, store: &Path) -> Result<Cache, LogError> {
         let broken = |e: fjall::Error| error(folder, &e);
-        let database = Database::builder(&store).cache_size(32 << 20).worker_threads(1).open().map_err(broken)?;
+        let database = Database::builder(store).cache_size(32 << 20).worker_threads(1).open().map_err(broken)?;
         let options = || KeyspaceCreateOptions::default().max_memtable_size(16 << 20);
         let (state, places) = (database.keyspace("state", options).map_err(broken)?, database.keyspace("places", options).map_err(broken)?);
         Ok(Cache { folder: folder.to_owned(), database, state, places })
@@ -52,6 +69,16 @@ impl Cache {
 
     fn failed(&self, e: &fjall::Error) -> LogError {
         error(&self.folder, e)
+    }
+
+    fn seen(&self) -> Result<Option<Instant>, LogError> {
+        let bytes = self.places.get(SEEN).map_err(|e| self.failed(&e))?;
+        Ok(bytes.and_then(|bytes| Some(Instant::from_micros(i64::from_be_bytes(bytes[..].try_into().ok()?)))))
+    }
+
+    /// All copies are at the end of their changelog.
+    pub fn see(&self, now: Instant) -> Result<(), LogError> {
+        self.places.insert(SEEN, now.micros().to_be_bytes()).map_err(|e| self.failed(&e))
     }
 
     pub fn get(&self, place: Place, key: &[u8]) -> Result<Option<Bytes>, LogError> {
@@ -129,25 +156,44 @@ mod tests {
 
     const HERE: Place = Place::landing(3);
 
+    fn at(hours: i64) -> Instant {
+        Instant::from_micros(0).plus(Span::hours(hours))
+    }
+
+    /// What was removed meanwhile may have been removed from the changelog, too, and would come back.
+    #[test]
+    fn a_copy_that_was_whole_long_ago_is_thrown_away() {
+        for (seen, opened, stays) in [(1, 12, true), (1, 13, false), (5, 4, false)] {
+            let folder = tempfile::tempdir().expect("a folder");
+            {
+                let cache = Cache::open(folder.path(), "one", at(0)).expect("a cache");
+                cache.take([(HERE, &b"a"[..], Some(&b"1"[..]))].into_iter(), &BTreeMap::new()).expect("taken");
+                cache.see(at(seen)).expect("written down");
+            }
+            let cache = Cache::open(folder.path(), "one", at(opened)).expect("a cache");
+            assert_eq!(cache.get(HERE, b"a").expect("state").is_some(), stays, "{seen} {opened}");
+        }
+    }
+
     #[test]
     fn a_copy_of_another_changelog_is_thrown_away() {
         let folder = tempfile::tempdir().expect("a folder");
         let known = Known { changelog: 7, position: Some(3) };
         {
-            let cache = Cache::open(folder.path(), "one").expect("a cache");
+            let cache = Cache::open(folder.path(), "one", at(1)).expect("a cache");
             assert_eq!(cache.known(HERE), Ok(Known::default()));
             let changes = [(HERE, &b"a"[..], Some(&b"1"[..])), (HERE, b"b", Some(b"2")), (HERE, b"a", None)];
             cache.take(changes.into_iter(), &BTreeMap::from([(HERE, known)])).expect("taken");
         }
         {
-            let cache = Cache::open(folder.path(), "one").expect("a cache");
+            let cache = Cache::open(folder.path(), "one", at(2)).expect("a cache");
             assert_eq!(cache.known(HERE), Ok(known));
             assert_eq!(cache.get(HERE, b"a"), Ok(None));
             assert_eq!(cache.get(HERE, b"b").expect("state").as_deref(), Some(&b"2"[..]));
             cache.forget(Place::landing(4)).expect("nothing there");
             assert_eq!(cache.known(HERE), Ok(known));
         }
-        let cache = Cache::open(folder.path(), "another").expect("a cache");
+        let cache = Cache::open(folder.path(), "another", at(2)).expect("a cache");
         assert_eq!((cache.known(HERE), cache.get(HERE, b"b")), (Ok(Known::default()), Ok(None)));
     }
 }

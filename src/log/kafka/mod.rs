@@ -6,6 +6,9 @@
 mod append;
 mod cache;
 mod error;
+mod follower;
+mod held;
+mod lead;
 mod members;
 mod progress;
 mod readers;
@@ -22,12 +25,15 @@ use crate::log::embedded::queue::Queue;
 use crate::log::{Bytes, Clock, Done, Entry, Full, Landing, LogError, OutTopic, Output, Place, Topic};
 use append::Appender;
 use cache::Cache;
+use follower::Follower;
 use footbridge_core::time::Instant;
+use held::Held;
 use progress::Progress;
 use rdkafka::consumer::BaseConsumer;
 use rdkafka::message::OwnedHeaders;
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use topics::Topics;
@@ -40,6 +46,8 @@ pub struct Kafka(Arc<Handle>);
 struct Handle {
     shared: Arc<Shared>,
     appender: Mutex<Option<JoinHandle<()>>>,
+    follower: Mutex<Option<JoinHandle<()>>>,
+    ends: Arc<AtomicBool>,
 }
 
 /// What sessions, the appender and readers share.
@@ -50,14 +58,25 @@ pub struct Shared {
     admin: Topics,
     cache: Cache,
     queue: Queue,
-    definitions: Mutex<BTreeMap<Vec<u8>, Bytes>>,
+    definitions: Mutex<BTreeMap<Vec<u8>, Defined>>,
+    held: Mutex<Held>,
+    /// Keeps what only one instance may decide.
+    lead: Mutex<Option<Writer>>,
     progress: Mutex<Progress>,
     /// Why the last append failed.
     appends: Mutex<Option<LogError>>,
     /// Why a session reads nothing just now.
     reads: Mutex<Option<LogError>>,
+    /// Why it does not hear of what other instances do.
+    follows: Mutex<Option<LogError>>,
     /// Consumers that read for commands and pages, idle now.
     onlookers: Mutex<Vec<BaseConsumer>>,
+}
+
+/// As it stands before an offset of the definitions' topic. `None`: it was forgotten.
+struct Defined {
+    next: u64,
+    content: Option<Bytes>,
 }
 
 /// Topics with their prefix.
@@ -108,15 +127,34 @@ impl Kafka {
             quarantine: name(topics::QUARANTINE),
             audience: name(topics::AUDIENCE),
         };
-        let cache = Cache::open(folder, &admin.changelog_is()?)?;
+        let cache = Cache::open(folder, &admin.changelog_is()?, clock())?;
         let queue = Queue::new(settings.queue_bytes_max, 2 * settings.answer_within);
-        let (definitions, progress, appends, reads, onlookers) = Default::default();
-        let shared = Arc::new(Shared { settings, clock, topics, admin, cache, queue, definitions, progress, appends, reads, onlookers });
-        shared.read_definitions()?;
+        let (definitions, held, lead, progress, appends, reads, follows, onlookers) = Default::default();
+        let shared = Arc::new(Shared {
+            settings,
+            clock,
+            topics,
+            admin,
+            cache,
+            queue,
+            definitions,
+            held,
+            lead,
+            progress,
+            appends,
+            reads,
+            follows,
+            onlookers,
+        });
+        let follower = Follower::new(Arc::clone(&shared), shared.read_definitions()?);
         let appender = Appender { shared: Arc::clone(&shared), writer: Some(Writer::open(&shared.settings, "landing")?) };
         let thread = std::thread::Builder::new().name("kafka landing".into()).spawn(|| appender.run());
         let thread = thread.map_err(|e| LogError::io("the landing's thread", &e))?;
-        Ok(Kafka(Arc::new(Handle { shared, appender: Mutex::new(Some(thread)) })))
+        let ends = Arc::new(AtomicBool::new(false));
+        let stop = Arc::clone(&ends);
+        let following = std::thread::Builder::new().name("kafka follower".into()).spawn(move || follower.run(&stop));
+        let following = following.map_err(|e| LogError::io("the follower's thread", &e))?;
+        Ok(Kafka(Arc::new(Handle { shared, appender: Mutex::new(Some(thread)), follower: Mutex::new(Some(following)), ends })))
     }
 
     /// Sessions share what the brokers give to this instance.
@@ -128,6 +166,11 @@ impl Kafka {
     pub fn takes(&self) -> Result<(), LogError> {
         let last = self.shared().appends.lock().unwrap_or_else(PoisonError::into_inner).clone();
         last.or_else(|| self.shared().reads().clone()).map_or(Ok(()), Err)
+    }
+
+    /// Why it does not hear of what other instances do; what is held here goes on.
+    pub fn follows(&self) -> Result<(), LogError> {
+        self.shared().follows.lock().unwrap_or_else(PoisonError::into_inner).clone().map_or(Ok(()), Err)
     }
 
     fn shared(&self) -> &Shared {
@@ -144,11 +187,14 @@ impl Landing for Kafka {
 impl Drop for Handle {
     fn drop(&mut self) {
         self.shared.queue.close(LogError::stopped(&self.shared.settings.bootstrap));
-        let thread = self.appender.get_mut().unwrap_or_else(PoisonError::into_inner).take();
-        // An answer may have held the last handle: the appender cannot wait for itself.
-        if let Some(thread) = thread.filter(|thread| thread.thread().id() != std::thread::current().id()) {
-            // A panic there was printed there, and everyone who waited has an error.
-            drop(thread.join());
+        self.ends.store(true, Ordering::Release);
+        for thread in [&mut self.appender, &mut self.follower] {
+            let thread = thread.get_mut().unwrap_or_else(PoisonError::into_inner).take();
+            // An answer may have held the last handle: the appender cannot wait for itself.
+            if let Some(thread) = thread.filter(|thread| thread.thread().id() != std::thread::current().id()) {
+                // A panic there was printed there, and everyone who waited has an error.
+                drop(thread.join());
+            }
         }
     }
 }
@@ -157,6 +203,10 @@ impl Shared {
     /// Only plain moves happen under the lock: what a thread left behind is whole.
     fn progress(&self) -> MutexGuard<'_, Progress> {
         self.progress.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn held(&self) -> MutexGuard<'_, Held> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn reads(&self) -> MutexGuard<'_, Option<LogError>> {
@@ -184,6 +234,10 @@ impl Shared {
 
     fn slot_of_changelog(&self, place: Place) -> Slot {
         2 * usize::from(self.settings.partitions) + self.slot(place)
+    }
+
+    fn slot_of_definitions(&self) -> Slot {
+        4 * usize::from(self.settings.partitions) + 1
     }
 
     fn place_of_slot(&self, slot: Slot) -> Option<Place> {

@@ -4,7 +4,7 @@
 //! Never here: a record of an open or aborted transaction.
 
 use super::error::{log_error, passes};
-use super::{HEAD, Kafka, Shared};
+use super::{Defined, HEAD, Kafka, Shared};
 use crate::log::embedded::queue::Job;
 use crate::log::{Bytes, Commit, LogError, OutTopic, Output, Outputs, Place, Record, Stored};
 use footbridge_core::time::Instant as Stamp;
@@ -121,25 +121,28 @@ impl Shared {
         Ok((!ended).then_some(next))
     }
 
-    pub fn read_definitions(&self) -> Result<(), LogError> {
-        let mut found = BTreeMap::new();
+    /// All of them; the offset after the last.
+    pub fn read_definitions(&self) -> Result<u64, LogError> {
+        let mut next = 0;
         self.read(&self.topics.definitions, 0, 0, AtEnd::Stop, &mut |message| {
-            let key = message.key().unwrap_or_default().to_vec();
-            match message.payload() {
-                Some(value) => _ = found.insert(key, Bytes::from(value)),
-                None => _ = found.remove(&key),
-            }
+            next = self.hear_definition(message);
             Ok(ControlFlow::Continue(()))
         })?;
-        *self.definitions.lock().unwrap_or_else(PoisonError::into_inner) = found;
-        Ok(())
+        Ok(next)
     }
 
-    pub fn define(&self, hash: Vec<u8>, content: Option<Vec<u8>>) {
+    /// The offset after it.
+    pub fn hear_definition(&self, message: &BorrowedMessage<'_>) -> u64 {
+        let next = u64::try_from(message.offset() + 1).unwrap_or(0);
+        self.define(message.key().unwrap_or_default(), message.payload(), next);
+        next
+    }
+
+    /// `next`: after it in the topic. What is known to be newer stays.
+    pub fn define(&self, hash: &[u8], content: Option<&[u8]>, next: u64) {
         let mut definitions = self.definitions.lock().unwrap_or_else(PoisonError::into_inner);
-        match content {
-            Some(content) => _ = definitions.insert(hash, Bytes::from(content)),
-            None => _ = definitions.remove(&hash),
+        if definitions.get(hash).is_none_or(|known| known.next < next) {
+            definitions.insert(hash.to_vec(), Defined { next, content: content.map(Bytes::from) });
         }
     }
 }
@@ -278,12 +281,13 @@ impl Kafka {
     }
 
     pub fn definition(&self, hash: &[u8]) -> Option<Bytes> {
-        self.shared().definitions.lock().unwrap_or_else(PoisonError::into_inner).get(hash).cloned()
+        self.shared().definitions.lock().unwrap_or_else(PoisonError::into_inner).get(hash).and_then(|known| known.content.clone())
     }
 
     /// The hashes of all definitions kept, in their order.
     pub fn definitions(&self) -> Vec<Bytes> {
-        self.shared().definitions.lock().unwrap_or_else(PoisonError::into_inner).keys().map(|key| Bytes::from(key.as_slice())).collect()
+        let definitions = self.shared().definitions.lock().unwrap_or_else(PoisonError::into_inner);
+        definitions.iter().filter(|(_, known)| known.content.is_some()).map(|(key, _)| Bytes::from(key.as_slice())).collect()
     }
 
     fn ask<T>(&self, job: impl FnOnce(crate::log::embedded::queue::Reply<T>) -> Job) -> Result<T, LogError> {

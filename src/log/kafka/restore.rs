@@ -10,7 +10,7 @@ use crate::log::embedded::layout::offset_at;
 use crate::log::{LogError, Place, StateChange};
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::KafkaError;
-use rdkafka::message::Message;
+use rdkafka::message::{BorrowedMessage, Message};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
@@ -56,14 +56,7 @@ impl Shared {
                 Some(Ok(message)) => {
                     heard = Instant::now();
                     let place = self.place_of_changelog(message.partition())?;
-                    let key = message.key().ok_or_else(|| LogError::damaged(topic, "a change has no key"))?;
-                    let at = known.entry(place).or_default();
-                    at.changelog = u64::try_from(message.offset() + 1).unwrap_or(0);
-                    match (key == POSITION, message.payload()) {
-                        (true, Some(value)) => at.position = Some(offset_at(value, 0, topic)?),
-                        (true, None) => return Err(LogError::damaged(topic, "a position is gone")),
-                        (false, value) => changes.push((place, key.to_vec(), value.map(<[u8]>::to_vec))),
-                    }
+                    changes.extend(self.changed(place, &message, known.entry(place).or_default())?);
                     if changes.len() >= PART {
                         self.take(&mut changes, &known)?;
                     }
@@ -81,6 +74,19 @@ impl Shared {
         Ok(known)
     }
 
+    /// One message of the changelog: how far the place is known with it, and what it changes.
+    pub fn changed(&self, place: Place, message: &BorrowedMessage<'_>, at: &mut Known) -> Result<Option<StateChange>, LogError> {
+        let topic = self.topics.state.as_str();
+        let key = message.key().ok_or_else(|| LogError::damaged(topic, "a change has no key"))?;
+        at.changelog = u64::try_from(message.offset() + 1).unwrap_or(0);
+        match (key == POSITION, message.payload()) {
+            (true, Some(value)) => at.position = Some(offset_at(value, 0, topic)?),
+            (true, None) => return Err(LogError::damaged(topic, "a position is gone")),
+            (false, value) => return Ok(Some((place, key.to_vec(), value.map(<[u8]>::to_vec)))),
+        }
+        Ok(None)
+    }
+
     fn take(&self, changes: &mut Vec<StateChange>, known: &BTreeMap<Place, Known>) -> Result<(), LogError> {
         let list = changes.iter().map(|(place, key, value)| (*place, key.as_slice(), value.as_deref()));
         self.cache.take(list, known)?;
@@ -88,7 +94,7 @@ impl Shared {
         Ok(())
     }
 
-    fn place_of_changelog(&self, partition: i32) -> Result<Place, LogError> {
+    pub fn place_of_changelog(&self, partition: i32) -> Result<Place, LogError> {
         let count = self.settings.partitions;
         match u16::try_from(partition) {
             Ok(partition) if partition < count => Ok(Place::landing(partition)),

@@ -72,7 +72,7 @@ impl Session {
             };
             let config = self.shared.settings.member(role, self.number);
             let consumer: BaseConsumer<Member> =
-                config.create_with_context(Member::new(Arc::clone(&self.shared), topic)).map_err(failed("the consumer cannot be made"))?;
+                config.create_with_context(Member::new(Arc::clone(&self.shared), topic, self.number)).map_err(failed("the consumer cannot be made"))?;
             consumer.subscribe(&[name]).map_err(failed("the topic cannot be subscribed to"))?;
             Ok::<_, LogError>(consumer)
         };
@@ -279,7 +279,13 @@ impl Session {
                 slot.insert(Known { changelog, position: position.or(before.position) });
             }
         }
-        shared.cache.take(commit.state.iter().map(|(place, key, value)| (*place, key.as_slice(), value.as_deref())), &known)?;
+        {
+            // What was taken away meanwhile is another's to write.
+            let held = shared.held();
+            known.retain(|place, _| held.is_by(*place, self.number));
+            let changes = commit.state.iter().filter(|(place, ..)| known.contains_key(place));
+            shared.cache.take(changes.map(|(place, key, value)| (*place, key.as_slice(), value.as_deref())), &known)?;
+        }
         let mut progress = shared.progress();
         progress.appended(&shared, &ends);
         for (place, position) in &commit.positions {
@@ -370,6 +376,7 @@ impl Log for Session {
         if self.broken {
             // What the brokers know of the last commit decides: joined again, all is read from there.
             (self.members, self.writer) = (None, None);
+            self.shared.held().leave_all(self.number);
             for place in std::mem::take(&mut self.seats).into_keys() {
                 self.shared.progress().forget(place);
             }
@@ -382,6 +389,12 @@ impl Log for Session {
         }
         self.standing = Standing::New;
         Ok(())
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        self.shared.held().leave_all(self.number);
     }
 }
 

@@ -94,11 +94,11 @@ impl Settings {
         config
     }
 
-    /// `role`: what writes, for each has transactions of its own.
-    pub fn producer(&self, role: &str) -> ClientConfig {
+    /// `name`: whose transactions they are. Who comes later under the same name fences who was there.
+    pub fn producer(&self, name: &str) -> ClientConfig {
         let mut config = self.client();
         config
-            .set("transactional.id", format!("{}-{}-{role}", self.group, self.instance))
+            .set("transactional.id", name)
             // A stopped instance's open transaction holds up every reader for so long.
             .set("transaction.timeout.ms", "10000")
             .set("enable.idempotence", "true")

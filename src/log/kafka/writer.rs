@@ -85,13 +85,22 @@ impl Writer {
     /// Fences every earlier writer of the same name and role, and aborts what it had begun. After any failure of `begin`,
     /// `send` or `commit` open another: only that settles what became of the transaction.
     pub fn open(settings: &Settings, role: &str) -> Result<Writer, LogError> {
+        Writer::of(settings, &format!("{}-{}-{role}", settings.group, settings.instance))
+    }
+
+    /// The one that all instances of a bridge have in common.
+    pub fn leader(settings: &Settings) -> Result<Writer, LogError> {
+        Writer::of(settings, &format!("{}-steward", settings.group))
+    }
+
+    fn of(settings: &Settings, name: &str) -> Result<Writer, LogError> {
         let at = settings.bootstrap.clone();
         let failed = |what: &'static str| {
             let at = at.clone();
             move |e: KafkaError| log_error(&at, what, &e)
         };
         let producer: BaseProducer<Reports> =
-            settings.producer(role).create_with_context(Reports::default()).map_err(failed("the producer cannot be made"))?;
+            settings.producer(name).create_with_context(Reports::default()).map_err(failed("the producer cannot be made"))?;
         let until = Instant::now() + settings.answer_within;
         loop {
             match producer.init_transactions(settings.answer_within) {
