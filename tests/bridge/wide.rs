@@ -107,7 +107,7 @@ fn contains(bytes: &[u8], part: &[u8]) -> bool {
     bytes.windows(part.len()).any(|window| window == part)
 }
 
-fn mappings_of(feed: &str, variant: Variant) -> anyhow::Result<Mappings> {
+pub fn mappings_of(feed: &str, variant: Variant) -> anyhow::Result<Mappings> {
     let texts = world::mappings(feed, variant);
     let texts: Vec<(&str, &str)> = texts.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect();
     mappings::read_files(&Files::Texts(&texts)).mappings.context("the small world's mappings are right")
