@@ -11,7 +11,7 @@ use super::side::Side;
 use super::{Bridge, Generation, Stage, outputs};
 use crate::log::{Kind, Log, LogError, Record};
 use crate::source::landing::{self, Note, Order, Told};
-use footbridge_core::key::Person;
+use footbridge_core::key::{Person, ResourceKey};
 use footbridge_core::shard::{Adopt, Former, Input, Moment, Move, Ownership, Reading, Setting, moves, step};
 use footbridge_core::time::Instant;
 use std::collections::VecDeque;
@@ -250,14 +250,9 @@ impl Shard {
         let mut came = None;
         if let Input::Put(put) = &input {
             came = Some((put.key, before, put.version, put.content.consent.is_some()));
-            if put.content.consent.is_some() && before > Some(put.version) {
-                // Compaction may have moved a version behind one that replaced it: once current, it says nothing new.
-                let known = self.running.members.look(log, person)?.member.superseded.clone();
-                let one = side.members.change(log, person)?;
-                let seen = (put.key, put.version);
-                if known.contains(&seen) && !one.member.superseded.contains(&seen) {
-                    one.member.superseded.push(seen);
-                }
+            if put.content.consent.is_some() {
+                let known = &self.running.members.look(log, person)?.member;
+                side.members.change(log, person)?.member.learn_order(known, put);
             }
         }
         // Of what the definitions in force read the owners have heard, and who has to wait for them waits there.
@@ -267,7 +262,9 @@ impl Shard {
         let contacts = input.may_move_contacts().then(|| one.member.buckets());
         let asked = one.member.unconfirmed.len();
         // Held, it tells nothing.
+        let referred_to = one.member.referred_to_by_received();
         let done = step(&setting, person, &mut one.member, &mut one.versions, &moment, input);
+        let dropped: Vec<ResourceKey> = referred_to.into_iter().filter(|key| !one.member.refers_to(*key)).collect();
         if let Some(before) = contacts {
             holders.moved(person, &before, &one.member.buckets());
         }
@@ -277,6 +274,10 @@ impl Shard {
         let asks = one.member.unconfirmed.len();
         preparing.sent += asks.saturating_sub(asked) as u64;
         preparing.received += asked.saturating_sub(asks) as u64;
+        side.let_go(person, &dropped);
+        if done.erased.is_some() {
+            side.forget(person);
+        }
         let generation = side.generation;
         for (to, message) in done.messages {
             let (place, number) = (bridge.partitions.of(&to), self.number());

@@ -9,7 +9,7 @@ use crate::log::{Log, LogError, Record};
 use crate::source::landing::{self, Note};
 use footbridge_core::audience::Definitions;
 use footbridge_core::fhir::{BundleLinks, Unreadable};
-use footbridge_core::key::{Person, ResourceKey};
+use footbridge_core::key::ResourceKey;
 use footbridge_core::shard::{Input, OptOuts, Origin, Reading};
 use std::sync::Arc;
 
@@ -79,7 +79,7 @@ impl Shard {
         stage: &mut Stage,
         change: impl FnOnce(&mut Side) -> bool,
     ) -> Result<(), LogError> {
-        let referring: Vec<Person> = self.running.referring.get(&key).into_iter().flatten().copied().collect();
+        let referring = self.running.referring(log, key)?;
         // What is due as of an earlier instant is decided by what was known then.
         referring.iter().try_for_each(|person| self.catch_up(bridge, log, *person, stage))?;
         if !change(&mut self.running) {

@@ -253,7 +253,9 @@ impl Shard {
         let is_known = |one: &One| !one.versions.is_empty() || !one.member.is_empty(&one.versions);
         let was_known = is_known(one);
         let contacts = input.may_move_contacts().then(|| one.member.buckets());
+        let referred_to = one.member.referred_to_by_received();
         let done = step(&setting, person, &mut one.member, &mut one.versions, &moment, input);
+        let dropped: Vec<ResourceKey> = referred_to.into_iter().filter(|key| !one.member.refers_to(*key)).collect();
         self.known = self.known + u64::from(is_known(one)) - u64::from(was_known);
         if let Some(before) = contacts {
             holders.moved(person, &before, &one.member.buckets());
@@ -262,6 +264,7 @@ impl Shard {
             stage.landing_tombstones.push((self.place, landing::resource_key(person, version.0, Some(version.1))));
         }
         let head = head_of(&one.member);
+        self.running.let_go(person, &dropped);
         // A step that left its own timer due would never end.
         self.timers.set(person, if head.due <= at.now { at.now.tick() } else { head.due });
         match head.open {
@@ -290,6 +293,7 @@ impl Shard {
             stage.appends.push(landing::note(bridge.partitions.owners_of(resource), resource, &Note::Shard(claim), number, "shard"));
         }
         if let Some(erased) = done.erased {
+            self.running.forget(person);
             self.forget(bridge, person, *erased, stage);
         }
         Ok(())

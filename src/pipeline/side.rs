@@ -19,8 +19,8 @@ pub struct Side {
     pub content: Arc<Content>,
     pub members: Members,
     pub broadcast: Broadcast,
-    /// Who refers to a broadcast resource.
-    pub referring: HashMap<ResourceKey, BTreeSet<Person>, Spread>,
+    /// Who refers to a broadcast resource, or did so once.
+    referring: HashMap<ResourceKey, BTreeSet<Person>, Spread>,
     /// Who has which contact.
     pub holders: Holders,
     place: Place,
@@ -36,6 +36,10 @@ pub const OPT_OUTS: u8 = b'o';
 /// What follows the kind in a key of what all members share.
 fn number_of(key: &[u8]) -> Option<u64> {
     key.get(1..9).and_then(|bytes| bytes.try_into().ok()).map(u64::from_be_bytes)
+}
+
+fn referring_key(space: Space, resource: ResourceKey, person: Person) -> Vec<u8> {
+    [&[space.key(REFERRING)][..], &resource.as_u64().to_be_bytes(), person.as_bytes()].concat()
 }
 
 impl Side {
@@ -155,11 +159,40 @@ impl Side {
         let one = self.members.look(log, person)?;
         for key in keys.into_iter().filter(|key| !one.versions.knows(*key)) {
             if self.referring.entry(key).or_default().insert(person) {
-                let key = [&[self.space.key(REFERRING)][..], &key.as_u64().to_be_bytes(), person.as_bytes()].concat();
-                self.state.push((self.place, key, Some(Vec::new())));
+                self.state.push((self.place, referring_key(self.space, key, person), Some(Vec::new())));
             }
         }
         Ok(own.and_then(|own| one.versions.of(own)))
+    }
+
+    /// Who refers to a broadcast resource by what is on file now. Whoever did so once is among the candidates, if landing still had that
+    /// record when it was read: that must decide nothing.
+    pub fn referring(&mut self, log: &impl Log, key: ResourceKey) -> Result<Vec<Person>, LogError> {
+        let mut persons = Vec::new();
+        for person in self.referring.get(&key).into_iter().flatten() {
+            if self.members.look(log, *person)?.member.refers_to(key) {
+                persons.push(*person);
+            }
+        }
+        Ok(persons)
+    }
+
+    /// Of what received records referred to before a step, all that nothing on file refers to now.
+    pub fn let_go(&mut self, person: Person, dropped: &[ResourceKey]) {
+        for key in dropped {
+            if self.referring.get_mut(key).is_some_and(|persons| persons.remove(&person)) {
+                self.state.push((self.place, referring_key(self.space, *key, person), None));
+            }
+        }
+    }
+
+    /// Who was erased refers to nothing.
+    pub fn forget(&mut self, person: Person) {
+        for (key, persons) in &mut self.referring {
+            if persons.remove(&person) {
+                self.state.push((self.place, referring_key(self.space, *key, person), None));
+            }
+        }
     }
 
     /// The member, and what its step needs.

@@ -21,8 +21,8 @@ pub struct Erasures {
 
 /// Of a member in either space: evidence, versions.
 const PIECES: &[u8] = b"evEV";
-/// Who has a contact: the person stands at the end of the key.
-const HOLDERS: &[u8] = b"cC";
+/// Who has a contact, who refers to a Medication: the person stands at the end of the key.
+const HOLDERS: &[u8] = b"cCrR";
 
 impl Erasures {
     pub fn new(chance: Chance) -> Erasures {

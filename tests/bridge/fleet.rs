@@ -4,7 +4,7 @@
 
 use super::bench::{Bench, MEMBER};
 use super::saboteur::{Orders, Saboteur};
-use anyhow::bail;
+use anyhow::{bail, ensure};
 use footbridge::config::mappings::Mappings;
 use footbridge::log::faulty::Chance;
 use footbridge::log::{Place, Retry};
@@ -29,6 +29,8 @@ pub struct Fleet {
 
 /// A run in which so many rounds bring no rest never comes to it.
 const ROUNDS_MAX: u32 = 20_000;
+/// Nor has so small a world so many timers in a few weeks.
+const TIMERS_MAX: u32 = 20_000;
 
 impl Fleet {
     pub fn new(bench: Bench, chance: Chance, orders: Orders) -> Fleet {
@@ -112,7 +114,8 @@ impl Fleet {
                 return Ok(());
             }
         }
-        bail!("it never comes to rest")
+        let (board, next) = (self.bench.bridge.board.read(), &self.steward.kept.next);
+        bail!("it never comes to rest: {} is due at {}, {next:?}, {board:?}", self.due(), self.bench.clock.now())
     }
 
     pub fn due(&self) -> Instant {
@@ -144,11 +147,14 @@ impl Fleet {
 
     /// Lets time go on to `until`, stopping wherever a timer is due.
     pub fn pass(&mut self, until: Instant) -> anyhow::Result<()> {
+        let mut timers = 0;
         loop {
             let due = self.due();
             if due >= until {
                 break;
             }
+            timers += 1;
+            ensure!(timers < TIMERS_MAX, "timers are due again and again, the last at {due}");
             if due > self.bench.clock.now() {
                 self.bench.clock.set(due);
             }

@@ -12,6 +12,7 @@ mod faults;
 mod fleet;
 mod lacking;
 mod naive;
+mod referring;
 mod saboteur;
 mod seeds;
 mod sim;

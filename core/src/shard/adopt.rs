@@ -3,8 +3,8 @@
 //! In: both members, the audiences of the old definitions. Out: the state to go on from, exits from audiences that are gone,
 //! and, before anything is done, what would move. Never here: how the new member came about (a replay of landing).
 
-use super::member::{Emitted, SUPERSEDED_MAX};
-use super::{Input, Member, Moment, Setting, Step, Told, Versions, step};
+use super::member::{self, Emitted};
+use super::{Input, Member, Moment, Put, Setting, Step, Told, Versions, step};
 use crate::audience::{Audience, Definitions};
 use crate::consent::{Policy, Recipient};
 use crate::gate::{self, Change, Closed, MemberKey, Status, Transition};
@@ -62,17 +62,23 @@ pub(super) fn take_over(
     let asked = before.unconfirmed.into_iter().filter(|key| !old.unconfirmed.contains(key));
     let asked: Vec<_> = asked.collect();
     old.unconfirmed.extend(asked);
-    // Landing keeps no version that lost: a replay cannot know which consents were current once.
-    let unknown: Vec<_> = before.superseded.into_iter().filter(|seen| !old.superseded.contains(seen)).collect();
-    old.superseded.splice(0..0, unknown);
-    let beyond = old.superseded.len().saturating_sub(SUPERSEDED_MAX);
-    old.superseded.drain(..beyond);
+    old.superseded = before.superseded;
+    for (key, met) in before.stale_restrictions {
+        if versions.of(key) <= Some(met) && member::find(&old.stale_restrictions, key).is_none() {
+            member::place(&mut old.stale_restrictions, key, Some(met));
+        }
+    }
     let goes_on = |former: &&Former| {
         let mut audiences = definitions.catalogue.audiences.iter();
         audiences.any(|audience| audience.name == former.audience.name && audience.recipient == former.audience.recipient)
     };
     for former in former.iter().filter(|former| !goes_on(former)) {
         leave(&definitions.policy, person, old, now, former, step);
+    }
+    // Nothing compares what is gone any more: what it waited for would be due for ever.
+    let is_there = |name: &str| definitions.catalogue.audiences.iter().any(|audience| audience.name == name);
+    for (_, gone) in old.emitted.iter_mut().filter(|(name, _)| !is_there(name)) {
+        (gone.due, gone.waiting) = (Instant::END, None);
     }
 }
 
@@ -93,6 +99,20 @@ fn leave(policy: &Policy, person: Person, member: &mut Member, now: Instant, for
     let after = Emitted { seq, episode: event.episode(), since: before.since, effective, until: effective, ..Emitted::default() };
     *member.emitted_mut(&audience.name) = after;
     step.told.push(Told { event, recipient: recipient.key.as_str().into(), consents: Vec::new() });
+}
+
+impl Member {
+    /// Before this version of a consent comes to a member that a replay of landing makes: which versions were current once, and which
+    /// came late and closed the gate, `known` has heard as they came. Landing does not keep all of them, nor their order.
+    pub fn learn_order(&mut self, known: &Member, put: &Put) {
+        if put.content.consent.is_none() {
+            return;
+        }
+        self.superseded.clone_from(&known.superseded);
+        if let Some(met) = member::find(&known.stale_restrictions, put.key).filter(|met| **met == put.version) {
+            member::place(&mut self.stale_restrictions, put.key, Some(*met));
+        }
+    }
 }
 
 /// Whether this is a reason that definitions give: what consent, an opt-out, a death or a merge closes keeps its own.

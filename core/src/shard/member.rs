@@ -164,6 +164,18 @@ impl Member {
         self.awaits_hand_over() || !self.unconfirmed.is_empty()
     }
 
+    /// Whether what is on file, own or received from merged persons, looks this resource up.
+    pub fn refers_to(&self, key: ResourceKey) -> bool {
+        let received = self.merge.received.iter().flat_map(|(_, _, parts)| &parts.evidence);
+        self.evidence.iter().chain(received).any(|(_, evidence)| evidence.refers_to().any(|other| other == key))
+    }
+
+    /// What received records look up: the next hand-over may take it away.
+    pub fn referred_to_by_received(&self) -> Vec<ResourceKey> {
+        let received = self.merge.received.iter().flat_map(|(_, _, parts)| &parts.evidence);
+        received.flat_map(|(_, evidence)| evidence.refers_to()).collect()
+    }
+
     pub fn is_empty(&self, versions: &Versions) -> bool {
         *self == Member::default() && versions.is_empty()
     }

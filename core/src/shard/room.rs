@@ -172,7 +172,9 @@ impl<'a> Room<'a> {
     }
 
     fn review(&mut self, key: ResourceKey, now: Instant, out: &mut Vec<Happening>) {
-        let referring: Vec<Person> = self.referring.get(&key).into_iter().flatten().copied().collect();
+        // By what is on file now: whoever did so once is among them.
+        let refers = |person: &Person| self.members.get(person).is_some_and(|(member, _)| member.refers_to(key));
+        let referring: Vec<Person> = self.referring.get(&key).into_iter().flatten().copied().filter(refers).collect();
         for person in referring {
             self.put(person, now, Input::Review, out);
         }

@@ -4,7 +4,7 @@ use super::kit::{Rig, World, about, at, audience, consent, meta, patient, policy
 use super::properties::apply_in_room;
 use super::world::{AUDIENCES, Dice, HOURS, Shape, feed, instant, world};
 use crate::key::ResourceKey;
-use crate::shard::{Adopt, Former, Happening, Input, Member, Moment, Move, Room, Versions, moves};
+use crate::shard::{Adopt, Former, Happening, Input, Member, Moment, Move, Reading, Room, Versions, moves};
 use crate::time::Instant;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -128,6 +128,71 @@ fn moves_are_counted_before_anything_is_done() {
     assert!((member, versions) == (&before.0, &before.1));
     let same = Adopt { member: member.clone(), versions: versions.clone(), former: Arc::default() };
     assert!(moves(&setting(&old, &rig.broadcast), ann, member, versions, &moment, same).is_empty(), "nothing changed");
+}
+
+#[test]
+fn an_audience_that_is_gone_leaves_no_timer_behind() {
+    let fifty = audience("fifty", r#""members":{"Patient":"birthDate <= today() - 50 years"}"#);
+    let (old, new) = (World::new(policy(), &[fifty]), World::new(policy(), &[seen("amended")]));
+    let (mut rig, mut fresh) = (Rig::new(&old), Rig::new(&new));
+    rig.put(day("01-01"), &patient("ann", "1976-06-01", ""));
+    fresh.put(day("01-01"), &patient("ann", "1976-06-01", ""));
+    assert!(rig.member("ann").due() < Instant::END, "she will be fifty");
+    rig.world = &new;
+    rig.input(new.person("ann"), day("01-05"), Input::Adopt(Box::new(adopt(&old, &fresh))));
+    assert_eq!(rig.member("ann").due(), Instant::END, "it would be looked at again and again, once it is reached");
+}
+
+fn denies(updated: &str) -> String {
+    consent("c", "ann", "active", &purpose("deny", "TREAT"), &meta(Some(day(updated)), None))
+}
+
+fn permits(updated: &str) -> String {
+    consent("c", "ann", "active", &purpose("permit", "TREAT"), &meta(Some(day(updated)), None))
+}
+
+#[test]
+fn a_consent_that_came_late_goes_on_closing_whatever_order_landing_has_left_them_in() {
+    let (old, new) = (World::new(policy(), &[seen("final")]), World::new(policy(), &[seen("final"), offer()]));
+    let ann = new.person("ann");
+    let (mut rig, mut fresh) = (Rig::new(&old), Rig::new(&new));
+    feed_ann(&mut rig);
+    feed_ann(&mut fresh);
+    rig.put(day("01-05"), &permits("01-05"));
+    rig.put(day("01-06"), &denies("01-04"));
+    rig.put(day("01-07"), &permits("01-05"));
+    rig.told();
+    // Compacted, landing has the current one once, behind the late one.
+    fresh.put(day("01-06"), &denies("01-04"));
+    fresh.put(day("01-07"), &permits("01-05"));
+    rig.world = &new;
+    rig.input(ann, day("01-08"), Input::Adopt(Box::new(adopt(&old, &fresh))));
+    assert!(rig.told().is_empty(), "it is closed until a newer one comes");
+    rig.put(day("01-09"), &permits("01-09"));
+    assert_eq!(rig.told().len(), 2, "both audiences are entered");
+    rig.put(day("01-10"), &denies("01-04"));
+    assert_eq!(rig.told().len(), 2, "it never was current, and comes late again");
+}
+
+#[test]
+fn what_a_replay_makes_of_a_member_closes_already_before_it_is_adopted() {
+    let world = World::new(policy(), &[seen("final")]);
+    let (mut rig, mut fresh) = (Rig::new(&world), Rig::new(&world));
+    feed_ann(&mut rig);
+    rig.put(day("01-05"), &permits("01-05"));
+    rig.put(day("01-06"), &denies("01-04"));
+    rig.told();
+    let ann = world.person("ann");
+    let known = rig.members[&ann].0.clone();
+    feed_ann(&mut fresh);
+    fresh.told();
+    for (day_of, json) in [("01-06", denies("01-04")), ("01-07", permits("01-05"))] {
+        let Ok(Reading::About { put, .. }) = world.read(json.as_bytes(), day(day_of)) else { panic!("a consent of hers") };
+        fresh.members.get_mut(&ann).expect("she is known").0.learn_order(&known, &put);
+        fresh.put(day(day_of), &json);
+    }
+    let told = fresh.told();
+    assert!(!told.iter().any(|line| line.contains("entered")), "{told:?}");
 }
 
 /// Other rules under the same names, one audience more, two fewer, in another order.
