@@ -382,7 +382,8 @@ impl Changing {
             kept.in_force.1 != wanted.content.hash && kept.next.as_ref().is_none_or(|next| next.hash != wanted.content.hash)
         };
         let others = office.wanted.as_ref().is_some_and(is_other) && !self.log.leads();
-        let others = others.then(|| "it was started with other definitions than those that decide: they are adopted when it leads".to_owned());
+        let others =
+            others.then(|| "it was started with other definitions than those that decide: they are adopted when it leads".to_owned());
         office.trouble.clone().or(unread).or(others)
     }
 

@@ -3,6 +3,7 @@
 //! In: landing records. Out: what is staged for the next commit.
 //! Never here: a clock of its own; `now` moves with the stamps of records only.
 
+use super::board::Holder;
 use super::change::{self, Change, Phase};
 use super::members::{Head, One, head_of};
 use super::position::{self, Position};
@@ -10,7 +11,6 @@ use super::reviews::Reviews;
 use super::side::Side;
 use super::terms::{AsOf, History, Terms};
 use super::timers::Timers;
-use super::board::Holder;
 use super::{Bridge, Progress, Stage, outputs};
 use crate::log::{Kind, Log, LogError, Place, Record, StateChange};
 use crate::observe::Standing;

@@ -3,9 +3,9 @@
 //! In: the changelog of places that no session of this process holds; the topic of definitions. Out: a local copy that is a moment
 //! behind, so that a place is taken over warm; definitions as they stand. Never here: the copy of a place that is held here.
 
+use super::Shared;
 use super::cache::Known;
 use super::error::{log_error, passes};
-use super::Shared;
 use crate::log::{LogError, Place, StateChange};
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::KafkaError;

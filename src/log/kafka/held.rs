@@ -1,4 +1,4 @@
-//! Which places the sessions of this process hold, by the number of the session.
+//! Which places the sessions of this process hold, by the number of the membership.
 //!
 //! In: rebalances. Out: who may write a place's local copy. Never here: a lock, the copy itself.
 
@@ -9,37 +9,37 @@ use std::collections::BTreeMap;
 pub struct Held(BTreeMap<Place, Holder>);
 
 struct Holder {
-    session: usize,
+    membership: u64,
     /// Its copy is at the changelog's end.
     serves: bool,
 }
 
 impl Held {
-    /// From here on nobody but this session writes the copies of these places.
-    pub fn take(&mut self, places: &[Place], session: usize) {
-        self.0.extend(places.iter().map(|place| (*place, Holder { session, serves: false })));
+    /// From here on nobody but this member writes the copies of these places.
+    pub fn take(&mut self, places: &[Place], membership: u64) {
+        self.0.extend(places.iter().map(|place| (*place, Holder { membership, serves: false })));
     }
 
     /// Their copies are whole.
-    pub fn serve(&mut self, places: &[Place], session: usize) {
+    pub fn serve(&mut self, places: &[Place], membership: u64) {
         for place in places {
-            if let Some(holder) = self.0.get_mut(place).filter(|holder| holder.session == session) {
+            if let Some(holder) = self.0.get_mut(place).filter(|holder| holder.membership == membership) {
                 holder.serves = true;
             }
         }
     }
 
-    /// What another session has taken meanwhile stays with it.
-    pub fn leave(&mut self, places: &[Place], session: usize) {
-        self.0.retain(|place, holder| holder.session != session || !places.contains(place));
+    /// What another has taken meanwhile stays with it.
+    pub fn leave(&mut self, places: &[Place], membership: u64) {
+        self.0.retain(|place, holder| holder.membership != membership || !places.contains(place));
     }
 
-    pub fn leave_all(&mut self, session: usize) {
-        self.0.retain(|_, holder| holder.session != session);
+    pub fn leave_all(&mut self, membership: u64) {
+        self.0.retain(|_, holder| holder.membership != membership);
     }
 
-    pub fn is_by(&self, place: Place, session: usize) -> bool {
-        self.0.get(&place).is_some_and(|holder| holder.session == session)
+    pub fn is_by(&self, place: Place, membership: u64) -> bool {
+        self.0.get(&place).is_some_and(|holder| holder.membership == membership)
     }
 
     pub fn has(&self, place: Place) -> bool {
@@ -68,7 +68,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn who_comes_late_takes_nothing_from_another_session() {
+    fn who_comes_late_takes_nothing_from_another() {
         let (here, there) = (Place::landing(0), Place::owners(0));
         let mut held = Held::default();
         held.take(&[here, there], 0);

@@ -17,8 +17,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 pub struct Member {
     shared: Arc<Shared>,
     topic: Topic,
-    /// The number of its session.
-    session: usize,
+    /// Tells it from all others that there were in this process.
+    pub number: u64,
     news: Mutex<News>,
 }
 
@@ -33,8 +33,8 @@ pub struct News {
 }
 
 impl Member {
-    pub fn new(shared: Arc<Shared>, topic: Topic, session: usize) -> Member {
-        Member { shared, topic, session, news: Mutex::default() }
+    pub fn new(shared: Arc<Shared>, topic: Topic, number: u64) -> Member {
+        Member { shared, topic, number, news: Mutex::default() }
     }
 
     /// Only plain moves happen under the lock: what a thread left behind is whole.
@@ -51,12 +51,12 @@ impl Member {
         let name = self.shared.topics.of(self.topic);
         let failed = |what: &'static str| move |e: KafkaError| log_error(name, what, &e);
         let places: Vec<Place> = list.elements().iter().filter_map(|element| self.place(element.partition())).collect();
-        self.shared.held().take(&places, self.session);
+        self.shared.held().take(&places, self.number);
         // In this order: the offset is stable first, so that what it stands for is in the changelog.
         let committed = patiently(self.shared.settings.answer_within, |wait| consumer.committed_offsets(list.clone(), wait));
         let committed = committed.map_err(failed("the group's offsets cannot be asked for"))?;
         let known = self.shared.restore(&places)?;
-        self.shared.held().serve(&places, self.session);
+        self.shared.held().serve(&places, self.number);
         let mut from = TopicPartitionList::new();
         let mut assigned = Vec::new();
         for place in places {
@@ -83,7 +83,7 @@ impl Member {
     fn revoke(&self, consumer: &BaseConsumer<Member>, list: &TopicPartitionList) -> Result<(), LogError> {
         let name = self.shared.topics.of(self.topic);
         let lost: Vec<Place> = list.elements().iter().filter_map(|element| self.place(element.partition())).collect();
-        self.shared.held().leave(&lost, self.session);
+        self.shared.held().leave(&lost, self.number);
         {
             let mut news = self.news();
             news.assigned.retain(|(place, _)| !lost.contains(place));

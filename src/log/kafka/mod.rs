@@ -33,7 +33,7 @@ use rdkafka::consumer::BaseConsumer;
 use rdkafka::message::OwnedHeaders;
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use topics::Topics;
@@ -60,6 +60,8 @@ pub struct Shared {
     queue: Queue,
     definitions: Mutex<BTreeMap<Vec<u8>, Defined>>,
     held: Mutex<Held>,
+    /// How many members there were in this process.
+    memberships: AtomicU64,
     /// Keeps what only one instance may decide.
     lead: Mutex<Option<Writer>>,
     progress: Mutex<Progress>,
@@ -129,7 +131,7 @@ impl Kafka {
         };
         let cache = Cache::open(folder, &admin.changelog_is()?, clock())?;
         let queue = Queue::new(settings.queue_bytes_max, 2 * settings.answer_within);
-        let (definitions, held, lead, progress, appends, reads, follows, onlookers) = Default::default();
+        let (definitions, held, memberships, lead, progress, appends, reads, follows, onlookers) = Default::default();
         let shared = Arc::new(Shared {
             settings,
             clock,
@@ -139,6 +141,7 @@ impl Kafka {
             queue,
             definitions,
             held,
+            memberships,
             lead,
             progress,
             appends,

@@ -16,6 +16,7 @@ use rdkafka::message::{BorrowedMessage, Message};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 pub struct Session {
@@ -71,13 +72,25 @@ impl Session {
                 Topic::Owners => super::topics::OWNERS,
             };
             let config = self.shared.settings.member(role, self.number);
-            let consumer: BaseConsumer<Member> =
-                config.create_with_context(Member::new(Arc::clone(&self.shared), topic, self.number)).map_err(failed("the consumer cannot be made"))?;
+            let consumer: BaseConsumer<Member> = config
+                .create_with_context(Member::new(Arc::clone(&self.shared), topic, self.shared.memberships.fetch_add(1, Ordering::Relaxed)))
+                .map_err(failed("the consumer cannot be made"))?;
             consumer.subscribe(&[name]).map_err(failed("the topic cannot be subscribed to"))?;
             Ok::<_, LogError>(consumer)
         };
         self.members = Some([member(Topic::Landing)?, member(Topic::Owners)?]);
         Ok(())
+    }
+
+    /// A member that leaves while the brokers are away may wait for them without end: nobody waits for it. Who joins under its name
+    /// later fences it.
+    fn leave(&mut self) {
+        for member in self.members.take().into_iter().flatten() {
+            self.shared.held().leave_all(member.context().number);
+            let gone = std::thread::Builder::new().name("kafka leaves".into()).spawn(move || drop(member));
+            // Without a thread it is dropped here.
+            drop(gone);
+        }
     }
 
     fn at(&self) -> &str {
@@ -282,7 +295,7 @@ impl Session {
         {
             // What was taken away meanwhile is another's to write.
             let held = shared.held();
-            known.retain(|place, _| held.is_by(*place, self.number));
+            known.retain(|place, _| members.iter().any(|member| held.is_by(*place, member.context().number)));
             let changes = commit.state.iter().filter(|(place, ..)| known.contains_key(place));
             shared.cache.take(changes.map(|(place, key, value)| (*place, key.as_slice(), value.as_deref())), &known)?;
         }
@@ -375,8 +388,8 @@ impl Log for Session {
         }
         if self.broken {
             // What the brokers know of the last commit decides: joined again, all is read from there.
-            (self.members, self.writer) = (None, None);
-            self.shared.held().leave_all(self.number);
+            self.leave();
+            self.writer = None;
             for place in std::mem::take(&mut self.seats).into_keys() {
                 self.shared.progress().forget(place);
             }
@@ -394,7 +407,7 @@ impl Log for Session {
 
 impl Drop for Session {
     fn drop(&mut self) {
-        self.shared.held().leave_all(self.number);
+        self.leave();
     }
 }
 
