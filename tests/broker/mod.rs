@@ -52,7 +52,14 @@ fn run(folder: &tempfile::TempDir, port: u16) -> Child {
 
 impl Broker {
     pub fn start() -> Broker {
-        let (folder, port) = (tempfile::tempdir().expect("a folder"), ports());
+        Broker::at(ports())
+    }
+
+    /// On this port; its controller takes the next.
+    pub fn at(port: u16) -> Broker {
+        let free = |port| TcpListener::bind(("127.0.0.1", port)).is_ok();
+        assert!(free(port) && free(port + 1), "something listens on port {port} or the next already");
+        let folder = tempfile::tempdir().expect("a folder");
         let process = run(&folder, port);
         let mut broker = Broker { process, folder, port };
         broker.until_up();
