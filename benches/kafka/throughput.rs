@@ -65,6 +65,7 @@ fn bridge(home: &Home, ends: &[i64], count: usize) -> (Took, Duration) {
         || format!("{:?} of {ends:?}\n{}", group.committed(), home.tail()),
         || (group.committed() == ends).then_some(()),
     );
+    // What it appended itself is worked off, too.
     until("owners to be worked off", LONGEST, Duration::from_millis(5), || home.tail(), || is_worked_off(&client).then_some(()));
     let (time, cpu) = (since.elapsed(), program.cpu());
     // Marks of transactions take offsets, too.

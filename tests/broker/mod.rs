@@ -33,6 +33,7 @@ fn starter() -> PathBuf {
 }
 
 /// Two ports side by side that are free now: of the broker and of its controller.
+#[allow(dead_code, reason = "as `start`")]
 fn ports() -> u16 {
     let two = |_| {
         let first = TcpListener::bind("127.0.0.1:0").expect("a port");
@@ -51,6 +52,7 @@ fn run(folder: &tempfile::TempDir, port: u16) -> Child {
 }
 
 impl Broker {
+    #[allow(dead_code, reason = "benches name their port")]
     pub fn start() -> Broker {
         Broker::at(ports())
     }
