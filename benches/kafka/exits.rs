@@ -19,6 +19,8 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 const AUDIENCE: &str = "audience.annual-wellness-visit-due";
+/// Revoked before any is counted: a broker just started compiles itself.
+const WARM: usize = 100;
 const IDLE: usize = 500;
 const LOADED: usize = 500;
 const BUNDLE: usize = 100;
@@ -47,20 +49,24 @@ pub fn run(at: &str, records: &[Vec<u8>], partitions: u16) {
     let settle = |what: &str| until(what, LONGEST, Duration::from_millis(20), || home.tail(), || is_worked_off(&client).then_some(()));
     client.post("/sources/push/baseline", "application/json", b"").expect("a baseline");
     let mut resources = Vec::new();
-    (0..IDLE + LOADED).for_each(|number| people::person(number, &mut resources));
+    (0..WARM + IDLE + LOADED).for_each(|number| people::person(number, &mut resources));
     for part in resources.chunks(BUNDLE) {
         send(&client, &bundle(part.iter().map(String::as_bytes)));
     }
     settle("the members to be in");
     let bundles: Vec<Vec<u8>> = records.chunks(BUNDLE).map(|part| bundle(part.iter().map(Vec::as_slice))).collect();
     let next = AtomicUsize::new(0);
-    let (seen, stop) = (Seen::default(), AtomicBool::new(false));
+    let (seen, reads, stop) = (Seen::default(), AtomicBool::new(false), AtomicBool::new(false));
     let (address, bundles, next) = (address.as_str(), &bundles[..], &next);
     std::thread::scope(|scope| {
-        let follower = scope.spawn(|| follow(at, &home.topic(AUDIENCE), &seen, &stop));
+        let follower = scope.spawn(|| follow(at, &home.topic(AUDIENCE), &seen, &reads, &stop));
         // Whatever fails below, the follower ends.
         let _end = End(&stop);
-        let idle = (0..IDLE).map(|number| revoke(&client, number, GAP)).collect();
+        // Its own start takes half a second, and is none of the bridge's.
+        let reading = || reads.load(Ordering::Relaxed).then_some(());
+        until("a consumer to read the audience", LONGEST, GAP, || home.tail(), reading);
+        (0..WARM).for_each(|number| drop(revoke(&client, number, GAP)));
+        let idle = (WARM..WARM + IDLE).map(|number| revoke(&client, number, GAP)).collect();
         told("idle", idle, &seen, &home, (6.0, 25.0));
 
         let began = Instant::now();
@@ -79,7 +85,8 @@ pub fn run(at: &str, records: &[Vec<u8>], partitions: u16) {
             })
         });
         let gap = HALF / LOADED as u32;
-        let loaded = (IDLE..IDLE + LOADED).take_while(|_| began.elapsed() < HALF).map(|number| revoke(&client, number, gap)).collect();
+        let loaded =
+            (WARM + IDLE..WARM + IDLE + LOADED).take_while(|_| began.elapsed() < HALF).map(|number| revoke(&client, number, gap)).collect();
         let held = load.join().expect("a sender");
         table::plain("half load that was kept up", &format!("{:.0} resources/s", (held * BUNDLE) as f64 / began.elapsed().as_secs_f64()));
         settle("half the load to be worked off");
@@ -107,7 +114,7 @@ fn revoke(client: &Client, number: usize, rest: Duration) -> Revoked {
 }
 
 /// Reads the audience as its recipient does: only what was committed.
-fn follow(at: &str, topic: &str, seen: &Seen, stop: &AtomicBool) {
+fn follow(at: &str, topic: &str, seen: &Seen, reads: &AtomicBool, stop: &AtomicBool) {
     let mut config = ClientConfig::new();
     config.set("bootstrap.servers", at).set("group.id", "recipient").set("isolation.level", "read_committed");
     let consumer: BaseConsumer = config.create().expect("a consumer");
@@ -118,6 +125,7 @@ fn follow(at: &str, topic: &str, seen: &Seen, stop: &AtomicBool) {
         let Some(message) = consumer.poll(Duration::from_millis(100)) else { continue };
         let now = Instant::now();
         let message = message.expect("an event");
+        reads.store(true, Ordering::Relaxed);
         let (Some(key), Some(value)) = (message.key(), message.payload()) else { continue };
         let event: Value = sonic_rs::from_slice(value).expect("JSON");
         if event["status"].as_str() == Some("exited") {

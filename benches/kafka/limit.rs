@@ -111,7 +111,7 @@ pub fn child(args: &[String]) {
     }
     let (since, cpu, before) = first.expect("something to read");
     let memory = memory::memory("VmHWM:").expect("a system that says");
-    let (time, cpu) = (since.elapsed().as_micros(), (process::cpu("self") - cpu).as_micros());
+    let (time, cpu) = (since.elapsed().as_micros(), process::cpu("self").saturating_sub(cpu).as_micros());
     println!("{} {time} {cpu} {memory} {}", count - before, ends.values().map(i64::to_string).collect::<Vec<_>>().join(" "));
 }
 

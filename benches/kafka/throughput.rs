@@ -70,7 +70,7 @@ fn bridge(home: &Home, ends: &[i64], count: usize) -> (Took, Duration) {
     let (time, cpu) = (since.elapsed(), program.cpu());
     // Marks of transactions take offsets, too.
     let records = (count as f64 * (all - done) as f64 / all as f64) as usize;
-    (Took { records, time, cpu: cpu - before, memory: program.memory(), ends: ends.to_vec() }, cpu)
+    (Took { records, time, cpu: cpu.saturating_sub(before), memory: program.memory(), ends: ends.to_vec() }, cpu)
 }
 
 struct Median {
