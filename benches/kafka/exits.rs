@@ -66,8 +66,12 @@ pub fn run(at: &str, records: &[Vec<u8>], partitions: u16) {
         let reading = || reads.load(Ordering::Relaxed).then_some(());
         until("a consumer to read the audience", LONGEST, GAP, || home.tail(), reading);
         (0..WARM).for_each(|number| drop(revoke(&client, number, GAP)));
+        let before = commits(&client);
         let idle = (WARM..WARM + IDLE).map(|number| revoke(&client, number, GAP)).collect();
         told("idle", idle, &seen, &home, (6.0, 25.0));
+        let after = commits(&client);
+        let (took, count) = (after.0 - before.0, after.1 - before.1);
+        table::plain(&format!("idle: a commit of the worker, mean of {count:.0}"), &format!("{:.1} ms", took * 1e3 / count));
 
         let began = Instant::now();
         let full = push(address, bundles, next, || began.elapsed() < FULL);
@@ -94,6 +98,13 @@ pub fn run(at: &str, records: &[Vec<u8>], partitions: u16) {
         stop.store(true, Ordering::Relaxed);
         follower.join().expect("a follower");
     });
+}
+
+/// Seconds of all the worker's commits so far, and how many they were.
+fn commits(client: &Client) -> (f64, f64) {
+    let said = String::from_utf8(client.get("/metrics").expect("metrics").body).expect("text");
+    let number = |name: &str| said.lines().find_map(|line| line.strip_prefix(name)?.trim().parse().ok()).expect("a metric");
+    (number("footbridge_commit_seconds_sum"), number("footbridge_commit_seconds_count"))
 }
 
 struct End<'a>(&'a AtomicBool);
