@@ -59,6 +59,10 @@ torture-kafka ROUNDS SEED='1':
 bench-run *NAMES:
     cargo bench --bench run -- "$@"
 
+# the figures on a real Kafka broker, beside their limit (Java 17 and Maven): throughput, exits, kills (all of them)
+bench-kafka *NAMES:
+    cargo bench --features servers --bench kafka -- "$@"
+
 # the figures, each beside its limit (COPIES=n: another size)
 bench *ARGS:
     cargo bench --bench engine "$@"

@@ -26,10 +26,7 @@ pub struct Live {
 impl Live {
     pub fn begin(flags: &[&str]) -> Live {
         let folder = folder();
-        let secrets = folder.join("data/secrets");
-        std::fs::create_dir_all(&secrets).expect("a folder");
-        std::fs::write(secrets.join("routing.key"), ROUTING).expect("a file");
-        std::fs::write(secrets.join("members.key"), MEMBERS).expect("a file");
+        lay_secrets(&folder);
         let flags: Vec<String> = flags.iter().map(|flag| (*flag).to_owned()).collect();
         let (process, address) = start(&folder, &flags);
         Live { folder, flags, process, address }
@@ -95,6 +92,13 @@ fn start(folder: &Path, flags: &[String]) -> (Child, String) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_footbridge"));
     command.current_dir(folder).args(["run", "--data", "data", "--listen", "127.0.0.1:0"]).args(flags);
     started(&mut command).unwrap_or_else(|said| panic!("it ended: {said:?}"))
+}
+
+pub fn lay_secrets(folder: &Path) {
+    let secrets = folder.join("data/secrets");
+    std::fs::create_dir_all(&secrets).expect("a folder");
+    std::fs::write(secrets.join("routing.key"), ROUTING).expect("a file");
+    std::fs::write(secrets.join("members.key"), MEMBERS).expect("a file");
 }
 
 /// A folder of this process's own, each time another.

@@ -4,6 +4,7 @@
 //! Never here: a time that begins after the request was sent, or ends before the event was read.
 
 use super::live::{Live, bundle, send};
+use super::load::push;
 use super::{feed, people, table};
 use footbridge::console::client::Client;
 use sonic_rs::{JsonValueTrait, Value};
@@ -46,14 +47,14 @@ pub fn run(copies: usize) {
         told("idle", idle, &seen, 20.0);
 
         let began = Instant::now();
-        let full = push(live, bundles, next, || began.elapsed() < FULL);
+        let full = push(&live.address, bundles, next, || began.elapsed() < FULL);
         live.settle();
         let most = full as f64 / began.elapsed().as_secs_f64();
         table::plain("the most that is worked off, Bundles of 100", &format!("{:.0} resources/s", most * BUNDLE as f64));
         let began = Instant::now();
         let load = scope.spawn(move || {
             let sent = AtomicUsize::new(0);
-            push(live, bundles, next, || {
+            push(&live.address, bundles, next, || {
                 // Each Bundle has its moment; who is late does not wait.
                 let due = Duration::from_secs_f64(sent.fetch_add(1, Ordering::Relaxed) as f64 / (most / 2.0));
                 std::thread::sleep(due.saturating_sub(began.elapsed()));
@@ -86,24 +87,6 @@ fn disk() {
     let (p50, p99, _) = table::spread(&mut times);
     table::plain("a plain file: 2 kB and a sync, p50 / p99", &format!("{p50:.1} / {p99:.1} ms"));
     std::fs::remove_dir_all(&folder).expect("a folder of our own");
-}
-
-/// So many Bundles were sent, by four senders, while `goes_on`.
-fn push(live: &Live, bundles: &[Vec<u8>], next: &AtomicUsize, goes_on: impl Fn() -> bool + Sync) -> usize {
-    let count = AtomicUsize::new(0);
-    std::thread::scope(|scope| {
-        for _ in 0..4 {
-            scope.spawn(|| {
-                let client = live.client();
-                while goes_on() {
-                    // Where the data ends it comes once more: the same work but for what is stored.
-                    send(&client, &bundles[next.fetch_add(1, Ordering::Relaxed) % bundles.len()]);
-                    count.fetch_add(1, Ordering::Relaxed);
-                }
-            });
-        }
-    });
-    count.load(Ordering::Relaxed)
 }
 
 /// Sends the denial, then rests. Who it is, and when the request began.

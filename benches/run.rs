@@ -9,6 +9,7 @@
 mod events;
 mod feed;
 mod live;
+mod load;
 mod members;
 mod memory;
 mod midnight;

@@ -33,6 +33,7 @@ fn starter() -> PathBuf {
 }
 
 /// Two ports side by side that are free now: of the broker and of its controller.
+#[allow(dead_code, reason = "as `start`")]
 fn ports() -> u16 {
     let two = |_| {
         let first = TcpListener::bind("127.0.0.1:0").expect("a port");
@@ -51,8 +52,16 @@ fn run(folder: &tempfile::TempDir, port: u16) -> Child {
 }
 
 impl Broker {
+    #[allow(dead_code, reason = "benches name their port")]
     pub fn start() -> Broker {
-        let (folder, port) = (tempfile::tempdir().expect("a folder"), ports());
+        Broker::at(ports())
+    }
+
+    /// On this port; its controller takes the next.
+    pub fn at(port: u16) -> Broker {
+        let free = |port| TcpListener::bind(("127.0.0.1", port)).is_ok();
+        assert!(free(port) && free(port + 1), "something listens on port {port} or the next already");
+        let folder = tempfile::tempdir().expect("a folder");
         let process = run(&folder, port);
         let mut broker = Broker { process, folder, port };
         broker.until_up();

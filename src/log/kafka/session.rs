@@ -47,6 +47,8 @@ enum Standing {
 struct Seat {
     committed: u64,
     next: u64,
+    /// After the last record that the loop was given: no commit gets to what has none, such as a tombstone.
+    given: u64,
     drained: bool,
 }
 
@@ -131,7 +133,7 @@ impl Session {
             self.shared.progress().forget(place);
         }
         for (place, next) in assigned {
-            self.seats.insert(place, Seat { committed: next, next, drained: false });
+            self.seats.insert(place, Seat { committed: next, next, given: next, drained: false });
             self.shared.progress().begin(place, next);
             batch.assigned.push((place, next));
         }
@@ -149,6 +151,7 @@ impl Session {
         }
         (seat.next, seat.drained) = (offset + 1, false);
         let Some(record) = record(place, message)? else { return Ok(0) };
+        seat.given = seat.next;
         let size = record.whole().len();
         batch.records.push(record);
         Ok(size)
@@ -186,7 +189,7 @@ impl Session {
                         && !std::mem::replace(&mut seat.drained, true)
                     {
                         batch.drained.push(place);
-                        self.shared.progress().reached(place, seat.next);
+                        self.shared.progress().reached(place, seat.given);
                     }
                 }
                 Some(Err(e)) => return Err(log_error(self.shared.topics.of(topic), "it cannot be read", &e)),
@@ -326,7 +329,7 @@ impl Session {
             }
         }
         for seat in self.seats.values_mut() {
-            (seat.next, seat.drained) = (seat.committed, false);
+            (seat.next, seat.given, seat.drained) = (seat.committed, seat.committed, false);
         }
         Ok(())
     }
