@@ -4,7 +4,7 @@
 //! Never here: a job that is dropped without an answer.
 
 use super::session::Session;
-use crate::log::{Commit, Done, Entry, Full, LogError, Place, Stamped};
+use crate::log::{Commit, Done, Entry, Full, KEY_BYTES_MAX, LogError, OutTopic, Output, Place, Stamped};
 use std::collections::VecDeque;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
@@ -84,6 +84,23 @@ impl Queue {
         state.jobs.push_back(Job::Append { entries, done });
         self.news.notify_one();
         Ok(())
+    }
+
+    /// Takes one out of quarantine, as a commit without a session.
+    pub fn remove_quarantined(&self, at: &str, key: &[u8]) -> Result<(), LogError> {
+        let output = Output { topic: OutTopic::Quarantine, key: key.to_vec(), headers: Vec::new(), value: None };
+        output.check()?;
+        let commit = Box::new(Commit { outputs: vec![output], ..Commit::default() });
+        self.ask(at, |reply| Job::Commit { session: None, commit, compaction: Default::default(), reply })
+    }
+
+    /// Keeps content under its hash, or with `None` forgets it.
+    pub fn define(&self, at: &str, hash: &[u8], content: Option<Vec<u8>>) -> Result<(), LogError> {
+        let hash = hash.to_vec();
+        if hash.is_empty() || hash.len() > KEY_BYTES_MAX {
+            return Err(LogError::refused("definitions", "the hash of a definition has no length that fits"));
+        }
+        self.ask(at, |reply| Job::Define { hash, content, reply })
     }
 
     /// Hands a job to the writer and waits for its answer.

@@ -4,9 +4,8 @@
 //! Never here: a record of landing or a member's state.
 
 use super::layout::{decode_output, newest_key, offset_at, output_key, place_key, record_key, stream, topic_of};
-use super::queue::Job;
 use super::{Embedded, error};
-use crate::log::{Bytes, Commit, LogError, OutTopic, Output, Outputs, Place, Stored, Topic};
+use crate::log::{Bytes, LogError, OutTopic, Outputs, Place, Stored, Topic};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -104,19 +103,12 @@ impl Embedded {
 
     /// Takes one out of quarantine. Nothing happens where there is none.
     pub fn remove_quarantined(&self, key: &[u8]) -> Result<(), LogError> {
-        let output = Output { topic: OutTopic::Quarantine, key: key.to_vec(), headers: Vec::new(), value: None };
-        output.check()?;
-        let commit = Box::new(Commit { outputs: vec![output], ..Commit::default() });
-        self.ask(|reply| Job::Commit { session: None, commit, compaction: Default::default(), reply })
+        self.shared().queue.remove_quarantined(&self.shared().directory.display().to_string(), key)
     }
 
     /// Keeps content under its hash, or with `None` forgets it. Durable when it returns.
     pub fn define(&self, hash: &[u8], content: Option<Vec<u8>>) -> Result<(), LogError> {
-        let hash = hash.to_vec();
-        if hash.is_empty() || hash.len() > crate::log::KEY_BYTES_MAX {
-            return Err(LogError::refused("definitions", "the hash of a definition has no length that fits"));
-        }
-        self.ask(|reply| Job::Define { hash, content, reply })
+        self.shared().queue.define(&self.shared().directory.display().to_string(), hash, content)
     }
 
     pub fn definition(&self, hash: &[u8]) -> Result<Option<Bytes>, LogError> {

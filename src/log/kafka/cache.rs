@@ -5,7 +5,7 @@
 
 use super::error::wrong_setting;
 use crate::log::embedded::layout::{keyed, offset_at, place_key};
-use crate::log::{Bytes, LogError, Place, Retry, Trouble};
+use crate::log::{Bytes, LogError, Place, Retry, StateChange, Trouble};
 use fjall::{Database, Keyspace, KeyspaceCreateOptions};
 use footbridge_core::time::{Instant, Span};
 use std::collections::BTreeMap;
@@ -101,16 +101,12 @@ impl Cache {
     }
 
     /// Changes that the changelog has, and how far each place is known with them: all or nothing.
-    pub fn take<'a>(
-        &self,
-        changes: impl Iterator<Item = (Place, &'a [u8], Option<&'a [u8]>)>,
-        known: &BTreeMap<Place, Known>,
-    ) -> Result<(), LogError> {
+    pub fn take<'a>(&self, changes: impl Iterator<Item = &'a StateChange>, known: &BTreeMap<Place, Known>) -> Result<(), LogError> {
         let mut batch = self.database.batch();
         for (place, key, value) in changes {
             match value {
-                Some(value) => batch.insert(&self.state, keyed(place, key), value),
-                None => batch.remove(&self.state, keyed(place, key)),
+                Some(value) => batch.insert(&self.state, keyed(*place, key), value.as_slice()),
+                None => batch.remove(&self.state, keyed(*place, key)),
             }
         }
         for (place, known) in known {
@@ -167,7 +163,7 @@ mod tests {
             let folder = tempfile::tempdir().expect("a folder");
             {
                 let cache = Cache::open(folder.path(), "one", at(0)).expect("a cache");
-                cache.take([(HERE, &b"a"[..], Some(&b"1"[..]))].into_iter(), &BTreeMap::new()).expect("taken");
+                cache.take([(HERE, b"a".to_vec(), Some(b"1".to_vec()))].iter(), &BTreeMap::new()).expect("taken");
                 cache.see(at(seen)).expect("written down");
             }
             let cache = Cache::open(folder.path(), "one", at(opened)).expect("a cache");
@@ -182,8 +178,8 @@ mod tests {
         {
             let cache = Cache::open(folder.path(), "one", at(1)).expect("a cache");
             assert_eq!(cache.known(HERE), Ok(Known::default()));
-            let changes = [(HERE, &b"a"[..], Some(&b"1"[..])), (HERE, b"b", Some(b"2")), (HERE, b"a", None)];
-            cache.take(changes.into_iter(), &BTreeMap::from([(HERE, known)])).expect("taken");
+            let changes = [("a", Some("1")), ("b", Some("2")), ("a", None)].map(|(key, value)| (HERE, key.into(), value.map(Into::into)));
+            cache.take(changes.iter(), &BTreeMap::from([(HERE, known)])).expect("taken");
         }
         {
             let cache = Cache::open(folder.path(), "one", at(2)).expect("a cache");

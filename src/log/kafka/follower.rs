@@ -3,14 +3,14 @@
 //! In: the changelog of places that no session of this process holds; the topic of definitions. Out: a local copy that is a moment
 //! behind, so that a place is taken over warm; definitions as they stand. Never here: the copy of a place that is held here.
 
-use super::Shared;
 use super::cache::Known;
 use super::error::{log_error, passes};
+use super::{Shared, offset_or_beginning};
 use crate::log::{LogError, Place, StateChange};
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::KafkaError;
 use rdkafka::message::Message;
-use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
+use rdkafka::topic_partition_list::TopicPartitionList;
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -89,10 +89,11 @@ impl Follower {
                 Some(Ok(message)) => {
                     let place = shared.place_of_changelog(message.partition())?;
                     self.ended.remove(&place);
-                    if let Entry::Vacant(slot) = known.entry(place) {
-                        slot.insert(shared.cache.known(place)?);
-                    }
-                    changes.extend(known.get_mut(&place).map(|at| shared.changed(place, &message, at)).transpose()?.flatten());
+                    let at = match known.entry(place) {
+                        Entry::Occupied(slot) => slot.into_mut(),
+                        Entry::Vacant(slot) => slot.insert(shared.cache.known(place)?),
+                    };
+                    changes.extend(shared.changed(place, &message, at)?);
                 }
                 Some(Err(KafkaError::PartitionEOF(partition))) => _ = self.ended.insert(shared.place_of_changelog(partition)?),
                 Some(Err(e)) if passes(&e) => break,
@@ -112,7 +113,7 @@ impl Follower {
             None => {
                 let consumer: BaseConsumer = self.shared.settings.onlooker().create().map_err(failed)?;
                 let mut list = TopicPartitionList::new();
-                list.add_partition_offset(topic, 0, from(self.defined)).map_err(failed)?;
+                list.add_partition_offset(topic, 0, offset_or_beginning(self.defined)).map_err(failed)?;
                 consumer.assign(&list).map_err(failed)?;
                 self.definitions.insert(consumer)
             }
@@ -136,8 +137,7 @@ impl Follower {
         let held = self.shared.held();
         known.retain(|place, _| !held.has(*place));
         changes.retain(|(place, ..)| !held.has(*place));
-        let list = changes.iter().map(|(place, key, value)| (*place, key.as_slice(), value.as_deref()));
-        self.shared.cache.take(list, &known)
+        self.shared.cache.take(changes.iter(), &known)
     }
 
     fn write_down(&mut self) -> Result<(), LogError> {
@@ -164,7 +164,7 @@ impl Follower {
         };
         let mut list = TopicPartitionList::new();
         for place in &places {
-            let (partition, next) = (i32::from(shared.changelog_of(*place)), from(shared.cache.known(*place)?.changelog));
+            let (partition, next) = (i32::from(shared.changelog_of(*place)), offset_or_beginning(shared.cache.known(*place)?.changelog));
             list.add_partition_offset(&shared.topics.state, partition, next).map_err(failed)?;
         }
         consumer.assign(&list).map_err(failed)?;
@@ -172,8 +172,4 @@ impl Follower {
         self.ended.clear();
         Ok(())
     }
-}
-
-fn from(offset: u64) -> Offset {
-    if offset == 0 { Offset::Beginning } else { Offset::Offset(i64::try_from(offset).unwrap_or(i64::MAX)) }
 }

@@ -3,9 +3,9 @@
 //! In: rebalances, on the thread that polls. Out: changes for the session, with the group's metadata as of each.
 //! Never here: a commit; nothing is staged while a session polls.
 
-use super::Shared;
 use super::error::{log_error, patiently};
 use super::restore::agreed;
+use super::{Shared, offset};
 use crate::log::{LogError, Place, Topic};
 use rdkafka::ClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext, ConsumerGroupMetadata, RebalanceProtocol};
@@ -61,9 +61,9 @@ impl Member {
         let mut assigned = Vec::new();
         for place in places {
             let partition = i32::from(place.partition);
-            let offset = committed.find_partition(name, partition).map_or(Offset::Invalid, |found| found.offset());
-            let next = agreed(place, offset, known.get(&place).and_then(|known| known.position))?;
-            let start = next.map_or(Offset::Beginning, |next| Offset::Offset(i64::try_from(next).unwrap_or(i64::MAX)));
+            let group = committed.find_partition(name, partition).map_or(Offset::Invalid, |found| found.offset());
+            let next = agreed(place, group, known.get(&place).and_then(|known| known.position))?;
+            let start = next.map_or(Offset::Beginning, offset);
             from.add_partition_offset(name, partition, start).map_err(failed("a place"))?;
             assigned.push((place, next.unwrap_or(0)));
         }

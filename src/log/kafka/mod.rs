@@ -31,6 +31,7 @@ use held::Held;
 use progress::Progress;
 use rdkafka::consumer::BaseConsumer;
 use rdkafka::message::OwnedHeaders;
+use rdkafka::topic_partition_list::Offset;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -281,6 +282,15 @@ impl Shared {
             slot: 0,
         })
     }
+}
+
+fn offset(next: u64) -> Offset {
+    Offset::Offset(i64::try_from(next).unwrap_or(i64::MAX))
+}
+
+/// For a reader that goes on at an offset, and before any at whatever is there first.
+fn offset_or_beginning(next: u64) -> Offset {
+    if next == 0 { Offset::Beginning } else { offset(next) }
 }
 
 fn millis(at: Instant) -> i64 {

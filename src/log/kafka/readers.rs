@@ -4,14 +4,13 @@
 //! Never here: a record of an open or aborted transaction.
 
 use super::error::{log_error, passes};
-use super::{Defined, HEAD, Kafka, Shared};
-use crate::log::embedded::queue::Job;
-use crate::log::{Bytes, Commit, LogError, OutTopic, Output, Outputs, Place, Record, Stored};
+use super::{Defined, HEAD, Kafka, Shared, offset_or_beginning};
+use crate::log::{Bytes, LogError, OutTopic, Outputs, Place, Record, Stored};
 use footbridge_core::time::Instant as Stamp;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedMessage, Headers, Message};
-use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
+use rdkafka::topic_partition_list::TopicPartitionList;
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::sync::{MutexGuard, PoisonError};
@@ -34,7 +33,36 @@ impl Shared {
         each: &mut dyn FnMut(&BorrowedMessage<'_>) -> Result<ControlFlow<()>, LogError>,
     ) -> Result<(), LogError> {
         let consumer = self.onlooker()?;
-        self.read_with(&consumer, topic, partition, from, end, each)?;
+        let failed = |e: KafkaError| log_error(topic, "it cannot be read", &e);
+        let mut list = TopicPartitionList::new();
+        list.add_partition_offset(topic, i32::from(partition), offset_or_beginning(from)).map_err(failed)?;
+        consumer.assign(&list).map_err(failed)?;
+        let mut heard = Instant::now();
+        loop {
+            match consumer.poll(Duration::from_millis(50)) {
+                Some(Ok(message)) => {
+                    heard = Instant::now();
+                    if each(&message)?.is_break() {
+                        break;
+                    }
+                }
+                Some(Err(KafkaError::PartitionEOF(_))) => {
+                    heard = Instant::now();
+                    if matches!(end, AtEnd::Stop) {
+                        break;
+                    }
+                }
+                Some(Err(e)) if !passes(&e) => return Err(failed(e)),
+                Some(Err(_)) | None => {}
+            }
+            match end {
+                AtEnd::WaitUntil(until) if Instant::now() >= until => break,
+                AtEnd::Stop if heard.elapsed() > self.settings.answer_within => {
+                    return Err(failed(KafkaError::Global(RDKafkaErrorCode::OperationTimedOut)));
+                }
+                AtEnd::WaitUntil(_) | AtEnd::Stop => {}
+            }
+        }
         // After a failure it is thrown away.
         self.onlookers().push(consumer);
         Ok(())
@@ -50,48 +78,6 @@ impl Shared {
             return Ok(idle);
         }
         self.settings.onlooker().create().map_err(|e| log_error(&self.settings.bootstrap, "the consumer cannot be made", &e))
-    }
-
-    fn read_with(
-        &self,
-        consumer: &BaseConsumer,
-        topic: &str,
-        partition: u16,
-        from: u64,
-        end: AtEnd,
-        each: &mut dyn FnMut(&BorrowedMessage<'_>) -> Result<ControlFlow<()>, LogError>,
-    ) -> Result<(), LogError> {
-        let failed = |e: KafkaError| log_error(topic, "it cannot be read", &e);
-        let from = if from == 0 { Offset::Beginning } else { Offset::Offset(i64::try_from(from).unwrap_or(i64::MAX)) };
-        let mut list = TopicPartitionList::new();
-        list.add_partition_offset(topic, i32::from(partition), from).map_err(failed)?;
-        consumer.assign(&list).map_err(failed)?;
-        let mut heard = Instant::now();
-        loop {
-            match consumer.poll(Duration::from_millis(50)) {
-                Some(Ok(message)) => {
-                    heard = Instant::now();
-                    if each(&message)?.is_break() {
-                        return Ok(());
-                    }
-                }
-                Some(Err(KafkaError::PartitionEOF(_))) => {
-                    heard = Instant::now();
-                    if matches!(end, AtEnd::Stop) {
-                        return Ok(());
-                    }
-                }
-                Some(Err(e)) if !passes(&e) => return Err(failed(e)),
-                Some(Err(_)) | None => {}
-            }
-            match end {
-                AtEnd::WaitUntil(until) if Instant::now() >= until => return Ok(()),
-                AtEnd::Stop if heard.elapsed() > self.settings.answer_within => {
-                    return Err(failed(KafkaError::Global(RDKafkaErrorCode::OperationTimedOut)));
-                }
-                AtEnd::WaitUntil(_) | AtEnd::Stop => {}
-            }
-        }
     }
 
     /// The landing records of a place from `from` up to `until`: a bounded number, and where to go on.
@@ -265,19 +251,12 @@ impl Kafka {
 
     /// Takes one out of quarantine. Nothing happens where there is none.
     pub fn remove_quarantined(&self, key: &[u8]) -> Result<(), LogError> {
-        let output = Output { topic: OutTopic::Quarantine, key: key.to_vec(), headers: Vec::new(), value: None };
-        output.check()?;
-        let commit = Box::new(Commit { outputs: vec![output], ..Commit::default() });
-        self.ask(|reply| Job::Commit { session: None, commit, compaction: Default::default(), reply })
+        self.shared().queue.remove_quarantined(&self.shared().settings.bootstrap, key)
     }
 
     /// Keeps content under its hash, or with `None` forgets it. Durable when it returns.
     pub fn define(&self, hash: &[u8], content: Option<Vec<u8>>) -> Result<(), LogError> {
-        let hash = hash.to_vec();
-        if hash.is_empty() || hash.len() > crate::log::KEY_BYTES_MAX {
-            return Err(LogError::refused("definitions", "the hash of a definition has no length that fits"));
-        }
-        self.ask(|reply| Job::Define { hash, content, reply })
+        self.shared().queue.define(&self.shared().settings.bootstrap, hash, content)
     }
 
     pub fn definition(&self, hash: &[u8]) -> Option<Bytes> {
@@ -288,9 +267,5 @@ impl Kafka {
     pub fn definitions(&self) -> Vec<Bytes> {
         let definitions = self.shared().definitions.lock().unwrap_or_else(PoisonError::into_inner);
         definitions.iter().filter(|(_, known)| known.content.is_some()).map(|(key, _)| Bytes::from(key.as_slice())).collect()
-    }
-
-    fn ask<T>(&self, job: impl FnOnce(crate::log::embedded::queue::Reply<T>) -> Job) -> Result<T, LogError> {
-        self.shared().queue.ask(&self.shared().settings.bootstrap, job)
     }
 }

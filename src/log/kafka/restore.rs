@@ -88,8 +88,7 @@ impl Shared {
     }
 
     fn take(&self, changes: &mut Vec<StateChange>, known: &BTreeMap<Place, Known>) -> Result<(), LogError> {
-        let list = changes.iter().map(|(place, key, value)| (*place, key.as_slice(), value.as_deref()));
-        self.cache.take(list, known)?;
+        self.cache.take(changes.iter(), known)?;
         changes.clear();
         Ok(())
     }

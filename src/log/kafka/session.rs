@@ -8,12 +8,12 @@ use super::error::{log_error, passes};
 use super::members::Member;
 use super::readers::record;
 use super::writer::{Sent, Writer, is_lost};
-use super::{POSITION, Shared};
+use super::{POSITION, Shared, offset, offset_or_beginning};
 use crate::log::{Batch, Bytes, Commit, Log, LogError, OutTopic, Place, Record, Topic};
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerGroupMetadata};
 use rdkafka::error::KafkaError;
 use rdkafka::message::{BorrowedMessage, Message};
-use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
+use rdkafka::topic_partition_list::TopicPartitionList;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -273,8 +273,7 @@ impl Session {
         for (topic, news) in TOPICS.into_iter().zip(&news) {
             let mut list = TopicPartitionList::new();
             for (place, next) in commit.positions.iter().filter(|(place, _)| place.topic == topic) {
-                let next = Offset::Offset(i64::try_from(*next).unwrap_or(i64::MAX));
-                let added = list.add_partition_offset(shared.topics.of(topic), i32::from(place.partition), next);
+                let added = list.add_partition_offset(shared.topics.of(topic), i32::from(place.partition), offset(*next));
                 added.map_err(|e| log_error(&shared.settings.bootstrap, "a position", &e))?;
             }
             if list.count() > 0 {
@@ -300,7 +299,7 @@ impl Session {
             let held = shared.held();
             known.retain(|place, _| members.iter().any(|member| held.is_by(*place, member.context().number)));
             let changes = commit.state.iter().filter(|(place, ..)| known.contains_key(place));
-            shared.cache.take(changes.map(|(place, key, value)| (*place, key.as_slice(), value.as_deref())), &known)?;
+            shared.cache.take(changes, &known)?;
         }
         let mut progress = shared.progress();
         progress.appended(&shared, &ends);
@@ -319,8 +318,7 @@ impl Session {
             let name = self.shared.topics.of(topic);
             let mut list = TopicPartitionList::new();
             for (place, seat) in self.seats.iter().filter(|(place, _)| place.topic == topic) {
-                let from =
-                    if seat.committed == 0 { Offset::Beginning } else { Offset::Offset(i64::try_from(seat.committed).unwrap_or(i64::MAX)) };
+                let from = offset_or_beginning(seat.committed);
                 list.add_partition_offset(name, i32::from(place.partition), from).map_err(|e| log_error(name, "a place", &e))?;
             }
             if list.count() > 0 {
