@@ -13,3 +13,6 @@ pub mod log;
 pub mod observe;
 pub mod pipeline;
 pub mod source;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;

@@ -75,7 +75,7 @@ pub struct Settings {
     pub holding: Holding,
     /// A stamp this far ahead of the clock is not applied.
     pub clock_skew_max: Span,
-    /// Members that are kept in memory, a partition.
+    /// Members that are kept in memory, of all partitions together.
     pub members_max: usize,
     /// Timers and reviews that a worker works off between two polls, of all its partitions.
     pub slice: usize,
@@ -83,6 +83,6 @@ pub struct Settings {
 
 impl Default for Settings {
     fn default() -> Settings {
-        Settings { holding: Holding::ByAge, clock_skew_max: Span::minutes(1), members_max: 4096, slice: 250 }
+        Settings { holding: Holding::ByAge, clock_skew_max: Span::minutes(1), members_max: 8192, slice: 250 }
     }
 }

@@ -63,7 +63,7 @@ impl Owners {
         if !std::mem::take(&mut self.moved) {
             return None;
         }
-        let mut changed: Vec<_> = self.changed.drain().collect();
+        let mut changed: Vec<_> = std::mem::take(&mut self.changed).into_iter().collect();
         changed.sort_unstable_by_key(|(resource, _)| *resource);
         let written = |owner: &Owner| postcard::to_extend(owner, Vec::with_capacity(48)).expect("plain data");
         stage.state.extend(changed.iter().map(|(resource, owner)| (self.place, key(*resource), Some(written(owner)))));

@@ -52,7 +52,7 @@ impl Side {
             hint: "start it with the mappings that it was told to decide by",
             retry: Retry::Later,
         })?;
-        let members = Members::new(place, space, preparing, bridge.settings.members_max);
+        let members = Members::new(place, space, preparing, bridge.settings.members_max / usize::from(bridge.partitions.0));
         let (broadcast, referring) = (Broadcast::default(), HashMap::default());
         let holders = Holders::new(place, space);
         Ok(Side { generation, content, members, broadcast, referring, holders, place, space, state: Vec::new() })

@@ -73,7 +73,7 @@ impl Bench {
         let log = Faulty::new(PARTITIONS, clock.clock(), seed);
         let library = Arc::new(Library::new(0, Content::new(mappings, MEMBER), Keep::Read));
         let intake = Intake { read_by: library.read_by.clone(), keys: keys.clone(), partitions, sources: vec![source] };
-        let settings = pipeline::Settings { members_max: 16, slice: 2, ..pipeline::Settings::default() };
+        let settings = pipeline::Settings { members_max: 16 * usize::from(PARTITIONS), slice: 2, ..pipeline::Settings::default() };
         let bridge = Bridge { library, keys, board: Board::default(), name: "urn:test".into(), partitions, feeds: vec![feed], settings };
         Bench { clock, log, intake, bridge: Arc::new(bridge) }
     }

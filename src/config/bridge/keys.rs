@@ -194,7 +194,7 @@ const RETENTION: &[Key] = &[
 ];
 
 const LIMITS: &[Key] = &[
-    key("members", Shape::Count { least: 2, most: 10_000_000 }, "4096", "Members that are kept in memory, a partition."),
+    key("members", Shape::Count { least: 2, most: 10_000_000 }, "8192", "Members that are kept in memory, of all partitions together."),
     key(
         "clock_skew",
         Shape::Span,

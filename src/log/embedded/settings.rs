@@ -39,7 +39,7 @@ impl Default for Settings {
         Settings {
             partitions: 48,
             cache_bytes: 32 << 20,
-            memtable_bytes: 48 << 20,
+            memtable_bytes: 32 << 20,
             queue_bytes_max: 16 << 20,
             tail_bytes_max: 16 << 20,
             group_bytes_max: 4 << 20,
