@@ -4,19 +4,22 @@
 //! Never here: an answer before the commit, or half of a call: readers see all of a transaction or nothing.
 
 use super::Shared;
-use super::writer::{Writer, is_lost};
+use super::writer::{FENCED_FOR, Writer, given_up, is_lost};
 use crate::log::embedded::queue::{Answer, Job};
 use crate::log::{LogError, Stamped};
 use std::sync::Arc;
+use std::time::Instant;
 
 pub struct Appender {
     pub shared: Arc<Shared>,
     /// `None` after a failure: opened anew for the next job.
     pub writer: Option<Writer>,
+    /// Until when it rests, and why.
+    pub fenced: Option<(Instant, LogError)>,
 }
 
 impl Appender {
-    /// Until the log is closed and the queue is empty, or another process has taken its place.
+    /// Until the log is closed and the queue is empty.
     pub fn run(mut self) {
         loop {
             let settings = &self.shared.settings;
@@ -32,21 +35,18 @@ impl Appender {
                 // Its transaction is aborted by the next one of the same name.
                 self.writer = None;
                 if is_lost(&error) {
-                    self.end(&error);
-                    return;
+                    self.fenced = Some((Instant::now() + FENCED_FOR, given_up(error)));
                 }
             }
         }
     }
 
-    fn end(&self, error: &LogError) {
-        self.shared.queue.close(error.clone());
-        loop {
-            let left = self.shared.queue.take(usize::MAX, usize::MAX);
-            if left.is_empty() {
-                return;
-            }
-            left.into_iter().for_each(|job| job.refuse(error.clone()));
+    /// If another process has this one's name, a session hears so and the process ends. Until then nothing is taken, so that the two do
+    /// not fence each other in turn.
+    fn rests(&self) -> Result<(), LogError> {
+        match &self.fenced {
+            Some((until, error)) if Instant::now() < *until => Err(error.clone()),
+            Some(_) | None => Ok(()),
         }
     }
 
@@ -83,6 +83,7 @@ impl Appender {
         if answers.is_empty() {
             return Ok(());
         }
+        self.rests()?;
         let writer = match &mut self.writer {
             Some(writer) => writer,
             None => self.writer.insert(Writer::open(&shared.settings, "landing")?),

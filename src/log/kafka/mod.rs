@@ -151,7 +151,7 @@ impl Kafka {
             onlookers,
         });
         let follower = Follower::new(Arc::clone(&shared), shared.read_definitions()?);
-        let appender = Appender { shared: Arc::clone(&shared), writer: Some(Writer::open(&shared.settings, "landing")?) };
+        let appender = Appender { shared: Arc::clone(&shared), writer: Some(Writer::open(&shared.settings, "landing")?), fenced: None };
         let thread = std::thread::Builder::new().name("kafka landing".into()).spawn(|| appender.run());
         let thread = thread.map_err(|e| LogError::io("the landing's thread", &e))?;
         let ends = Arc::new(AtomicBool::new(false));

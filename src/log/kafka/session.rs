@@ -4,10 +4,10 @@
 //! Never here: a commit for a place that was taken away, or state that the changelog does not have.
 
 use super::cache::Known;
-use super::error::{log_error, passes};
+use super::error::{is_fenced, log_error, passes};
 use super::members::Member;
 use super::readers::record;
-use super::writer::{Sent, Writer, is_lost};
+use super::writer::{FENCED_FOR, Sent, Writer, given_up, is_lost};
 use super::{POSITION, Shared, offset, offset_or_beginning};
 use crate::log::{Batch, Bytes, Commit, Log, LogError, OutTopic, Place, Record, Topic};
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerGroupMetadata};
@@ -112,6 +112,27 @@ impl Session {
         self.standing = if is_lost(&error) { Standing::Over } else { Standing::Failed };
         self.broken = true;
         Err(error)
+    }
+
+    /// As [`Session::fail`], where a writer said so. One that is fenced may have stood still for longer than a transaction may last: the
+    /// brokers gave it up, and nobody else has this name.
+    fn fail_writing<T>(&mut self, error: LogError) -> Result<T, LogError> {
+        let given_up = if is_lost(&error) && !self.is_replaced() { given_up(error) } else { error };
+        self.fail(given_up)
+    }
+
+    /// Whether another process has joined under this one's name. A member hears so with its next heartbeat.
+    fn is_replaced(&self) -> bool {
+        let until = Instant::now() + FENCED_FOR;
+        let mut members = self.members.iter().flatten().cycle();
+        while let Some(member) = members.next().filter(|_| Instant::now() < until) {
+            if let Some(Err(error)) = member.poll(TURN)
+                && is_fenced(&error)
+            {
+                return true;
+            }
+        }
+        false
     }
 
     /// What rebalances changed while polling.
@@ -380,7 +401,7 @@ impl Log for Session {
             self.standing = Standing::Failed;
             return Err(error);
         }
-        self.transact(&commit).or_else(|error| self.fail(error))
+        self.transact(&commit).or_else(|error| self.fail_writing(error))
     }
 
     fn abort(&mut self) -> Result<(), LogError> {
@@ -395,7 +416,7 @@ impl Log for Session {
                 self.shared.progress().forget(place);
             }
             let writer = Writer::open(&self.shared.settings, &worker(self.number));
-            self.writer = Some(writer.inspect_err(|_| self.standing = Standing::Failed)?);
+            self.writer = Some(writer.inspect_err(|_| self.standing = Standing::Failed).map_err(given_up)?);
             self.join()?;
             self.broken = false;
         } else {

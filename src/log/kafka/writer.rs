@@ -187,7 +187,17 @@ fn retriable(error: &KafkaError) -> bool {
     }
 }
 
-/// Another process has taken this one's place: it must end.
+/// Fenced: by a later writer of the same name, or by the brokers.
 pub fn is_lost(error: &LogError) -> bool {
     error.trouble == Trouble::Lost && error.retry == Retry::Never
+}
+
+/// Who was fenced waits so long before it writes again. If another process has its name, a member of this one hears so meanwhile:
+/// that process has to have joined, and a heartbeat comes every three seconds.
+pub const FENCED_FOR: Duration = Duration::from_secs(8);
+
+/// What a fenced writer is where no other process has its name.
+pub fn given_up(error: LogError) -> LogError {
+    let hint = "the brokers have given up what was begun, after a long standstill; it is read again, and goes on by itself";
+    if is_lost(&error) { LogError { trouble: Trouble::System, retry: Retry::Later, hint, ..error } } else { error }
 }

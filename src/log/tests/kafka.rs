@@ -133,6 +133,7 @@ fn what_only_kafka_can_break_holds() {
         ("what a commit refuses leaves nothing, and the session goes on after abort", refused),
         ("a state that is lost here is read again from the changelog", lost_copy),
         ("who is taken over cannot commit any more, and the new one goes on where it was", fenced),
+        ("who stood still until the brokers gave its transaction up reads again and goes on", given_up),
         ("what is erased has a tombstone in landing, and nothing else has one", erased),
         ("quarantine and events are read back from their topics", outputs),
     ] {
@@ -231,6 +232,36 @@ fn fenced(subject: &mut OnKafka) {
     assert_eq!(said(&batch), ["landing/1 b=1"]);
     assert_eq!(new.get(ONE, b"a").expect("state"), None);
     new.commit(commit_to(ONE, records[1].offset + 1)).expect("committed");
+}
+
+/// The brokers give a transaction up as another writer of the same name would: with a newer epoch. No other process has joined.
+fn given_up(subject: &mut OnKafka) {
+    let (landing, mut session) = (subject.landing(), one(subject));
+    append(&*landing, vec![entry(ONE, "a", "1"), entry(ONE, "b", "1")]).expect("taken");
+    let records = drain(&mut *session).records;
+    session.commit(commit_to(ONE, records[0].offset + 1)).expect("committed");
+    for role in ["worker-0", "landing"] {
+        let settings = &subject.settings;
+        let name = format!("{}-{}-{role}", settings.group, settings.instance);
+        let mut config = rdkafka::ClientConfig::new();
+        config.set("bootstrap.servers", &settings.bootstrap).set("transactional.id", name);
+        let newer: rdkafka::producer::BaseProducer = config.create().expect("a producer");
+        rdkafka::producer::Producer::init_transactions(&newer, settings.answer_within).expect("a newer epoch");
+    }
+    let error = session.commit(commit_to(ONE, records[1].offset + 1)).expect_err("its transaction is gone");
+    assert_eq!(error.retry, Retry::Later, "{error}");
+    session.abort().expect("joined again");
+    let batch = drain(&mut *session);
+    assert_eq!(said(&batch), ["landing/1 b=1"]);
+    session.commit(commit_to(ONE, records[1].offset + 1)).expect("committed");
+    let refused = append(&*landing, vec![entry(ONE, "c", "1")]).expect_err("it rests");
+    assert_eq!(refused.retry, Retry::Later, "{refused}");
+    let taken = (0..200).any(|_| {
+        std::thread::sleep(Duration::from_millis(100));
+        append(&*landing, vec![entry(ONE, "c", "1")]).is_ok()
+    });
+    assert!(taken, "landing goes on by itself");
+    assert_eq!(said(&drain(&mut *session)), ["landing/1 c=1"]);
 }
 
 /// What came again has none: the newer record takes the older ones along when the broker compacts.
