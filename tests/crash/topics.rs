@@ -19,6 +19,7 @@ use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use sonic_rs::JsonValueTrait;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 const TOPIC: &str = "ehr.fhir";
@@ -219,6 +220,48 @@ fn a_topic_on_kafka_is_read_whole_however_it_is_packed_and_poison_harms_no_other
     kill(bridge);
 }
 
+/// Nothing is skipped in silence, and nothing is read from the beginning again because an offset is gone.
+#[test]
+fn what_a_topic_on_kafka_lost_before_it_was_read_stops_its_source_until_somebody_decides() {
+    let broker = Broker::start();
+    let folder = configured(&broker);
+    make_topic(&broker);
+    let plain = producer(&broker, &[]);
+    let three = |name: &str| {
+        let patients: Vec<String> = (0..PARTITIONS).map(|n| patient(&format!("{name}{n}"))).collect();
+        send(&plain, &patients.iter().map(|text| Some(text.as_bytes())).collect::<Vec<_>>());
+    };
+    three("first");
+    let bridge = start(folder.path());
+    until_landed(&broker, 3);
+    kill(bridge);
+
+    let admin: AdminClient<DefaultClientContext> = client(&broker).create().expect("a client");
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime");
+    three("second");
+    three("third");
+    let mut gone = TopicPartitionList::new();
+    gone.add_partition_offset(TOPIC, 0, Offset::Offset(2)).expect("a place");
+    runtime.block_on(admin.delete_records(&gone, &AdminOptions::new())).expect("deleted");
+    let bridge = start(folder.path());
+    let said = |why: &str| why.contains("source `ehr`: ehr.fhir: the topic no longer has what comes next");
+    until("it says that something is missing", || ready(&bridge).is_err_and(|why| said(&why)));
+    assert!(!landed(&broker).contains_key("ehr.fhir/0/2"), "what comes after the gap is not read");
+    kill(bridge);
+
+    // Those who died are in the group until their session is over.
+    until("the group is deleted", || {
+        let deleted = runtime.block_on(admin.delete_groups(&["footbridge.source.ehr"], &AdminOptions::new()));
+        deleted.is_ok_and(|groups| groups.iter().all(Result::is_ok))
+    });
+    let bridge = start(folder.path());
+    until("it says that the group knows nothing", || {
+        ready(&bridge).is_err_and(|why| why.contains("the group has forgotten how far it was read"))
+    });
+    each_once(&broker, |_| false);
+    kill(bridge);
+}
+
 #[test]
 fn killed_at_any_moment_a_topic_on_kafka_is_landed_exactly_once() {
     let broker = Broker::start();
@@ -231,16 +274,26 @@ fn killed_at_any_moment_a_topic_on_kafka_is_landed_exactly_once() {
     let mut bridge = start(folder.path());
     bridge.client.post("/sources/ehr/baseline", "application/json", b"").expect("a baseline");
     let plain = producer(&broker, &[("compression.codec", "lz4")]);
-    // The EHR goes on writing while the bridge is killed and comes back.
-    let parts: Vec<_> = arrivals.chunks(arrivals.len() / usize::try_from(kills + 1).expect("few") + 1).collect();
-    for part in &parts {
-        send(&plain, &part.iter().map(|arrival| Some(arrival.json.as_bytes())).collect::<Vec<_>>());
-        send(&plain, &[Some(b"{ poison".as_slice()), None]);
-        std::thread::sleep(Duration::from_micros(chance.below(3_000_000) as u64));
-        kill(bridge);
-        bridge = start(folder.path());
-    }
-    send(&plain, &(0..30).map(|_| Some(b"{\"resourceType\":\"Patient\"".as_slice())).collect::<Vec<_>>());
+    let killing = AtomicBool::new(true);
+    // The EHR goes on writing, a little at a time, while the bridge is killed and comes back; what is left comes at once.
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            for part in arrivals.chunks(10) {
+                send(&plain, &part.iter().map(|arrival| Some(arrival.json.as_bytes())).collect::<Vec<_>>());
+                send(&plain, &[Some(b"{ poison".as_slice()), None]);
+                if killing.load(Ordering::Relaxed) {
+                    std::thread::sleep(Duration::from_millis(60));
+                }
+            }
+        });
+        for _ in 0..kills {
+            std::thread::sleep(Duration::from_micros(chance.below(4_000_000) as u64));
+            bridge.process.kill().expect("still there");
+            bridge.process.wait().expect("gone");
+            bridge = start(folder.path());
+        }
+        killing.store(false, Ordering::Relaxed);
+    });
     // The last of each partition, whose keys no other has.
     let last = patient("last");
     send(&plain, &[Some(last.as_bytes()); 3]);
@@ -255,7 +308,7 @@ fn killed_at_any_moment_a_topic_on_kafka_is_landed_exactly_once() {
         let text = String::from_utf8_lossy(value);
         text.contains("\"resourceType\":\"Patient\"") || text.contains("poison") || text.is_empty()
     });
-    println!("{} records, {count} of them looked at, {} kills", arrivals.len(), parts.len());
+    println!("{} records, {count} of them looked at, {kills} kills", arrivals.len());
     judge::all_is_right(&bridge.client, folder.path(), &arrivals, now);
     kill(bridge);
 }
