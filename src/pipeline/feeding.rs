@@ -218,13 +218,14 @@ impl Feeder {
         Ok(now)
     }
 
-    /// Until it is told to stop; what fails is waited for, unless another process has taken its place.
+    /// Until it is told to stop; what fails is waited for.
     fn topics(&self, topics: &[String]) {
         let Store::Kafka(log) = &self.instance.log else { return self.trouble(Some("there is no Kafka to read from".to_owned())) };
         while self.goes_on() {
             let Err(error) = self.draw(log, topics) else { return };
             self.trouble(Some(error.to_string()));
-            if error.retry == Retry::Never {
+            // Who slept for too long is fenced like one who was replaced. The workers know of the second, and end the process.
+            if error.retry == Retry::Never && error.trouble != Trouble::Lost {
                 return;
             }
             self.wait(PAUSE);
