@@ -30,6 +30,7 @@ fn shape(shape: &Shape) -> String {
         Shape::Text => "text".into(),
         Shape::Path => "path".into(),
         Shape::Paths => "list of paths".into(),
+        Shape::Texts => "list of texts".into(),
         Shape::Address => "address and port".into(),
         Shape::Count { least, most } => format!("number, {least} to {most}"),
         Shape::Span => "time".into(),

@@ -278,6 +278,7 @@ fn configuration_key(key: &Key) -> Value {
     match &key.shape {
         Shape::Text | Shape::Path | Shape::Address | Shape::Span | Shape::Bytes => text(key.about),
         Shape::Paths => list_of(&text("a path")),
+        Shape::Texts => list_of(&text("a text")),
         Shape::Count { least, .. } => or_variable(&number(*least)),
         Shape::OneOf(names) => or_variable(&one_of(names)),
         Shape::Map(keys) => configuration_keys(keys),

@@ -204,12 +204,13 @@ pub fn quarantine(args: &Quarantine) -> anyhow::Result<Exit> {
                 count += 1;
                 writeln!(
                     out,
-                    "{:<20} {}  {:<18} {}  {}",
+                    "{:<20} {}  {:<18} {}  {}{}",
                     text(&line, "key"),
                     text(headers, "stamp"),
                     text(headers, "source"),
                     text(headers, "type"),
-                    text(headers, "reason")
+                    text(headers, "reason"),
+                    headers.get("origin").and_then(JsonValueTrait::as_str).map_or_else(String::new, |origin| format!("  from {origin}"))
                 )?;
                 Ok(())
             })?;

@@ -1,16 +1,17 @@
-//! The sources that read files: a thread each, beside the workers.
+//! The sources that read files or topics: a thread each, beside the workers.
 //!
 //! In: their configuration. Out: entries in landing; baselines of complete passes; files on their shelves.
-//! Never here: more than one block of a file in memory, or a file that leaves its folder before landing has it.
+//! Never here: more than one block of a file or topic in memory, or a file that leaves its folder before landing has it.
 
 use super::Instance;
 use crate::config::bridge::{Baseline, Kind, SourceConfig};
-use crate::log::{Entry, LogError, Retry, Trouble};
-use crate::observe::FileTaken;
+use crate::log::kafka::Kafka;
+use crate::log::{Entry, LogError, Retry, Store, Trouble};
+use crate::observe::{EntriesLanded, FileTaken};
 use crate::source::folder::{self, Folder, Listing, Mark, Shelf};
 use crate::source::gather::{Cut, Gathered, Noted, gather};
 use crate::source::intake::Source;
-use crate::source::{Blocks, Limits};
+use crate::source::{Blocks, Limits, topics};
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::fmt::Write;
@@ -38,6 +39,7 @@ impl Feeding {
                 Kind::Push => {}
                 Kind::Files(files) => feeder.files(&files),
                 Kind::Watch { folder, any_ending, every } => feeder.watch(&folder, any_ending, every),
+                Kind::Kafka(topics) => feeder.topics(&topics),
             });
             threads.push(thread?);
         }
@@ -66,6 +68,8 @@ struct Feeder {
 const LISTED_MAX: usize = 100;
 /// The wait after a failure that may pass.
 const PAUSE: Duration = Duration::from_secs(1);
+/// The longest wait for records of a topic: so soon it hears that it shall stop.
+const POLL: Duration = Duration::from_millis(200);
 
 impl Feeder {
     fn goes_on(&self) -> bool {
@@ -212,6 +216,38 @@ impl Feeder {
             }
         }
         Ok(now)
+    }
+
+    /// Until it is told to stop; what fails is waited for.
+    fn topics(&self, topics: &[String]) {
+        let Store::Kafka(log) = &self.instance.log else { return self.trouble(Some("there is no Kafka to read from".to_owned())) };
+        while self.goes_on() {
+            let Err(error) = self.draw(log, topics) else { return };
+            self.trouble(Some(error.to_string()));
+            // Who slept for too long is fenced like one who was replaced. The workers know of the second, and end the process.
+            if error.retry == Retry::Never && error.trouble != Trouble::Lost {
+                return;
+            }
+            self.wait(PAUSE);
+        }
+    }
+
+    fn draw(&self, log: &Kafka, topics: &[String]) -> Result<(), LogError> {
+        let mut inlet = log.inlet(&self.source.name, topics)?;
+        while self.goes_on() {
+            let (had_joined, mut records) = (inlet.has_joined(), Vec::new());
+            inlet.poll(POLL, &mut records)?;
+            if had_joined {
+                self.trouble(None);
+            }
+            if records.is_empty() {
+                continue;
+            }
+            let entries = topics::entries(&self.instance.intake, &self.source, &records);
+            inlet.commit(&entries)?;
+            EntriesLanded { source: &self.source.name, entries: entries.len() as u64 }.emit();
+        }
+        Ok(())
     }
 
     fn shelve(&self, folder: &Folder, name: &OsStr, mark: Mark) -> Result<std::io::Result<bool>, Cut> {

@@ -29,7 +29,7 @@ pub struct Instance {
     workers: Vec<JoinHandle<Result<(), Halt>>>,
     steward: JoinHandle<()>,
     standing: Arc<Mutex<Vec<Option<String>>>>,
-    /// Why a source that reads files does not go on, by its name.
+    /// Why a source that reads files or topics does not go on, by its name.
     sources: Mutex<BTreeMap<String, String>>,
     busy: Vec<Arc<AtomicBool>>,
 }
@@ -284,7 +284,7 @@ impl Instance {
         }
     }
 
-    /// A source that reads files says why it does not go on; `None`: it does.
+    /// A source that reads files or topics says why it does not go on; `None`: it does.
     pub fn source_stands(&self, source: &str, what: Option<String>) {
         let mut sources = self.sources.lock().unwrap_or_else(PoisonError::into_inner);
         match what {

@@ -5,6 +5,7 @@
 use super::Bridge;
 use crate::log::{OutTopic, Output, Record};
 use crate::observe::{EventsTold, Quarantined, RecordsQuarantined};
+use crate::source::landing;
 use footbridge_core::fhir::Unreadable;
 use footbridge_core::gate::Structured;
 use footbridge_core::key::Person;
@@ -53,13 +54,15 @@ pub fn told(bridge: &Bridge, person: Person, told: &Told, out: &mut Vec<Output>)
 /// stays where only IT reads it.
 pub fn quarantined(record: &Record, why: &Unreadable, out: &mut Vec<Output>) {
     let key = format!("{}/{}", record.place, record.offset).into_bytes();
-    let headers = vec![
+    let mut headers = vec![
         ("class", Quarantined::of(why).name().to_owned()),
         ("reason", why.to_string()),
         ("source", record.source().to_owned()),
         ("type", record.resource_type().to_owned()),
         ("stamp", record.stamp.to_string()),
     ];
+    let origin = landing::envelope(record).ok().and_then(|envelope| envelope.origin);
+    headers.extend(origin.map(|origin| ("origin", origin.to_owned())));
     out.push(Output { topic: OutTopic::Quarantine, key, headers, value: Some(record.value().to_vec()) });
 }
 

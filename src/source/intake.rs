@@ -13,6 +13,7 @@ use footbridge_core::shard::{ContactPreference, Origin, Preference, Route};
 use footbridge_core::time::Instant;
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
 
 /// One source as the configuration names it.
 #[derive(Debug, Clone)]
@@ -35,6 +36,8 @@ pub struct Intake {
 pub struct Received {
     /// Of a retry: when landing took it first.
     as_of: Option<Instant>,
+    /// Where its source has it, if it can say so.
+    origin: Option<Arc<str>>,
     /// To be appended at once, as one group.
     pub entries: Vec<Entry>,
     pub resources: u64,
@@ -78,7 +81,12 @@ impl Intake {
 
     /// A resource, or a Bundle: what one Bundle says of a person is one group.
     pub fn receive(&self, source: &Source, body: &[u8]) -> Received {
-        let mut received = Received::default();
+        self.receive_from(source, None, body)
+    }
+
+    /// `origin`: where its source has it; quarantine names it.
+    pub fn receive_from(&self, source: &Source, origin: Option<Arc<str>>, body: &[u8]) -> Received {
+        let mut received = Received { origin, ..Received::default() };
         match peek::kind(body) {
             Ok(kind) if kind == "Bundle" => self.whole(source, body, &mut received),
             // Of a broken Consent the reader may still find out whose it is.
@@ -108,7 +116,8 @@ impl Intake {
         let partition = key.strip_prefix("landing/").and_then(|rest| rest.split('/').next()?.parse().ok());
         let partition = partition.filter(|partition| *partition < self.partitions.0).ok_or("its position names no partition")?;
         let envelope = landing::envelope_of(value).map_err(|_| "what stands there cannot be read by this version of the program")?;
-        let mut received = Received { as_of: Some(envelope.as_of.unwrap_or(stamp)), ..Received::default() };
+        let (as_of, origin) = (Some(envelope.as_of.unwrap_or(stamp)), envelope.origin.map(Arc::from));
+        let mut received = Received { as_of, origin, ..Received::default() };
         match peek::kind(envelope.body) {
             Ok(kind) if kind == "Bundle" => self.whole(source, envelope.body, &mut received),
             _ => {
@@ -185,8 +194,9 @@ impl Intake {
         received: &mut Received,
     ) {
         received.resources += 1;
-        let as_of = received.as_of;
-        let envelope = Envelope { given_id, links: links.map_or_else(Vec::new, |links| links.needed_by(body)), body, as_of };
+        let (as_of, origin) = (received.as_of, received.origin.clone());
+        let links_needed = links.map_or_else(Vec::new, |links| links.needed_by(body));
+        let envelope = Envelope { given_id, links: links_needed, body, as_of, origin: origin.as_deref() };
         // A key with its version: what came in between keeps a place of its own.
         match as_if(self.route(source, body, given_id, links), as_of) {
             Route::Unread => received.unread += 1,
@@ -242,13 +252,17 @@ impl Intake {
 
     fn refuse(&self, source: &Source, body: &[u8], entry: Option<usize>, why: Unreadable, received: &mut Received) {
         received.resources += 1;
-        self.quarantine(source, &Envelope { given_id: None, links: Vec::new(), body, as_of: received.as_of }, received);
+        let (as_of, origin) = (received.as_of, received.origin.clone());
+        self.quarantine(source, &Envelope { given_id: None, links: Vec::new(), body, as_of, origin: origin.as_deref() }, received);
         received.refused.push((entry, why));
     }
 
     /// What cannot be read goes by way of landing: quarantine names its position.
     fn quarantine(&self, source: &Source, envelope: &Envelope, received: &mut Received) {
-        let number = number_of(&[envelope.body]);
+        let number = match envelope.origin {
+            Some(origin) => number_of(&[origin.as_bytes(), envelope.body]),
+            None => number_of(&[envelope.body]),
+        };
         let place = crate::log::Place::landing((number % u64::from(self.partitions.0.max(1))) as u16);
         received.entries.push(landing::unreadable(place, number, &source.name, envelope));
     }
@@ -327,7 +341,6 @@ mod tests {
     use crate::demo::shipped;
     use crate::log::{Place, Record};
     use footbridge_core::audience::Definitions;
-    use std::sync::Arc;
 
     fn intake(versions: Versions) -> Intake {
         keeping(versions, Keep::Read)
@@ -349,8 +362,13 @@ mod tests {
 
     /// As quarantine keeps it.
     fn kept(body: &str) -> Vec<u8> {
-        let envelope =
-            Envelope { given_id: Some("ann"), links: vec![("urn:uuid:1", "Patient", "bea")], body: body.as_bytes(), as_of: None };
+        let envelope = Envelope {
+            given_id: Some("ann"),
+            links: vec![("urn:uuid:1", "Patient", "bea")],
+            body: body.as_bytes(),
+            as_of: None,
+            origin: None,
+        };
         landing::unreadable(Place::landing(1), 7, "ehr", &envelope).value
     }
 

@@ -23,7 +23,13 @@ pub struct Envelope<'a> {
     /// Of a retry from quarantine: when landing took it first. What came in between stays newer.
     #[serde(skip)]
     pub as_of: Option<Instant>,
+    /// Where its source has it, as `TOPIC/PARTITION/OFFSET`: quarantine names it.
+    #[serde(skip)]
+    pub origin: Option<&'a str>,
 }
+
+/// Stands where a retry has its instant, before the origin of what is none.
+const NO_RETRY: Instant = Instant::from_micros(i64::MIN);
 
 impl Envelope<'_> {
     /// What stands in for a version that it does not name.
@@ -31,10 +37,13 @@ impl Envelope<'_> {
         self.as_of.unwrap_or(record.stamp)
     }
 
-    /// `as_of` stands behind the rest, and only where there is one.
+    /// `as_of` stands behind the rest, then `origin`, and neither where there is none.
     fn encode(&self) -> Vec<u8> {
         let mut bytes = encode(self);
-        bytes.extend(self.as_of.iter().flat_map(|as_of| as_of.micros().to_be_bytes()));
+        if self.as_of.is_some() || self.origin.is_some() {
+            bytes.extend(self.as_of.unwrap_or(NO_RETRY).micros().to_be_bytes());
+            bytes.extend(self.origin.unwrap_or_default().as_bytes());
+        }
         bytes
     }
 }
@@ -342,13 +351,13 @@ pub fn envelope(record: &Record) -> Result<Envelope<'_>, Damaged> {
 /// From the value of a record, as landing or quarantine has it.
 pub fn envelope_of(value: &[u8]) -> Result<Envelope<'_>, Damaged> {
     let (envelope, rest) = postcard::take_from_bytes::<Envelope>(value).map_err(|_| Damaged)?;
-    match rest {
-        [] => Ok(envelope),
-        _ => {
-            let micros = rest.try_into().map_err(|_| Damaged)?;
-            Ok(Envelope { as_of: Some(Instant::from_micros(i64::from_be_bytes(micros))), ..envelope })
-        }
+    if rest.is_empty() {
+        return Ok(envelope);
     }
+    let (micros, origin) = rest.split_first_chunk().ok_or(Damaged)?;
+    let as_of = Some(Instant::from_micros(i64::from_be_bytes(*micros))).filter(|as_of| *as_of != NO_RETRY);
+    let origin = Some(std::str::from_utf8(origin).map_err(|_| Damaged)?).filter(|origin| !origin.is_empty());
+    Ok(Envelope { as_of, origin, ..envelope })
 }
 
 /// A record of quarantine was sent again: its place there is free. `quarantined` is its key.

@@ -11,6 +11,7 @@ pub mod landing;
 mod lines;
 pub mod push;
 mod read_by;
+pub mod topics;
 
 pub use file::{Block, Blocks, Limits, Progress, Record, Refused, Why};
 pub use read_by::{Keep, ReadBy};

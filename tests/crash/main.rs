@@ -11,6 +11,8 @@ mod broker;
 mod judge;
 #[cfg(feature = "servers")]
 mod several;
+#[cfg(feature = "servers")]
+mod topics;
 
 use footbridge::console::client::Client;
 use footbridge::console::started;

@@ -29,13 +29,13 @@ struct Crowd {
     chance: Chance,
 }
 
-fn signal(bridge: &Bridge, name: &str) {
+pub fn signal(bridge: &Bridge, name: &str) {
     let done = Command::new("kill").args([name, &bridge.process.id().to_string()]).status();
     assert!(done.expect("kill").success());
 }
 
 /// The same secrets, for the same people.
-fn same_secrets(from: &Path, to: &Path) {
+pub fn same_secrets(from: &Path, to: &Path) {
     let (from, to) = (from.join("data/secrets"), to.join("data/secrets"));
     std::fs::create_dir_all(&to).expect("a folder");
     for name in ["routing.key", "members.key"] {

@@ -18,6 +18,7 @@ pub enum Shape {
     /// A file or folder; relative to the folder of the configuration file.
     Path,
     Paths,
+    Texts,
     /// Host and port.
     Address,
     Count {
@@ -132,9 +133,9 @@ const TLS: &[Key] = &[
 const SOURCE: &[Key] = &[
     key(
         "kind",
-        Shape::OneOf(&["push", "files", "watch"]),
+        Shape::OneOf(&["push", "files", "watch", "kafka"]),
         "push",
-        "`push`: HTTP, at `/sources/NAME/fhir`. `files`: files that are read once. `watch`: a folder in which files appear.",
+        "`push`: HTTP, at `/sources/NAME/fhir`. `files`: files that are read once. `watch`: a folder in which files appear. `kafka`: topics on the brokers of the section `kafka` (`docs/kafka.md`).",
     ),
     key(
         "namespace",
@@ -152,7 +153,7 @@ const SOURCE: &[Key] = &[
         "baseline",
         Shape::OneOf(&["marked", "complete-pass", "start"]),
         "",
-        "Until when audiences are silent. `marked`: `footbridge baseline NAME` says that the first load is in (the default of push and watch). `complete-pass`: all files that were there at the start are in (the default of files). `start`: nothing is waited for.",
+        "Until when audiences are silent. `marked`: `footbridge baseline NAME` says that the first load is in (the default of push, watch and kafka). `complete-pass`: all files that were there at the start are in (the default of files). `start`: nothing is waited for.",
     ),
     key(
         "freshness",
@@ -161,6 +162,12 @@ const SOURCE: &[Key] = &[
         "`proved`: nothing enters unless watermarks say that consents are complete; past the policy's `feed.stale_after` they count as stale.",
     ),
     key("files", Shape::Paths, "", "With `kind: files`: NDJSON, Bundles or resources; `.gz` and `.zst` too."),
+    key(
+        "topics",
+        Shape::Texts,
+        "",
+        "With `kind: kafka`: topics of others whose values are FHIR JSON, a resource or Bundle each. What was committed there is read from the beginning on, each record once.",
+    ),
     key("folder", Shape::Path, "", "With `kind: watch`: the folder. Files move to `done` or `failed` in it once they are in landing."),
     key(
         "endings",

@@ -78,7 +78,13 @@ pub struct SourceConfig {
 pub enum Kind {
     Push,
     Files(Vec<PathBuf>),
-    Watch { folder: PathBuf, any_ending: bool, every: Duration },
+    Watch {
+        folder: PathBuf,
+        any_ending: bool,
+        every: Duration,
+    },
+    /// Topics of the log's own brokers.
+    Kafka(Vec<String>),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -127,10 +133,11 @@ impl Default for Config {
 
 /// `None` where a value could not be read: its problem is told already.
 fn build(root: &Node, at: &Place, folder: &Path, problems: &mut Vec<Problem>) -> Option<Config> {
-    let sources = sources(root, folder, problems);
+    let kafka = kafka(root, at, folder, problems);
+    let sources = sources(root, folder, kafka.as_ref().map(|kafka| kafka.as_ref().map(|kafka| &kafka.settings)), problems);
     let (listen, landing, retention) = (root.map("listen")?, root.map("landing")?, root.map("retention")?);
     let (limits, lines) = (root.map("limits")?, root.map("lines")?);
-    let kafka = kafka(root, at, folder, problems)?;
+    let kafka = kafka?;
     let pushing = sources.iter().filter(|source| source.kind == Kind::Push).map(|source| source.source.name.clone()).collect();
     let config = Config {
         data: folder.join(root.text("data")?),
@@ -265,7 +272,8 @@ fn tls(listen: &Node, folder: &Path, problems: &mut Vec<Problem>) -> Option<Tls>
 /// Names that landing uses for records of the bridge itself.
 const TAKEN: [&str; 4] = ["clock", "owners", "shard", "preferences"];
 
-fn sources(root: &Node, folder: &Path, problems: &mut Vec<Problem>) -> Vec<SourceConfig> {
+/// `kafka`: nothing where it cannot be told whether there is one.
+fn sources(root: &Node, folder: &Path, kafka: Option<Option<&kafka::Settings>>, problems: &mut Vec<Problem>) -> Vec<SourceConfig> {
     let Some(found) = root.get("sources") else {
         let source = Source { name: "push".into(), namespace: String::new(), versions: Versions::LastUpdated };
         return vec![SourceConfig { source, kind: Kind::Push, baseline: Baseline::Marked, proves: false }];
@@ -283,6 +291,12 @@ fn sources(root: &Node, folder: &Path, problems: &mut Vec<Problem>) -> Vec<Sourc
             problems.push(Problem::error(place.clone(), what).hint(hint));
         }
         let Some(source) = source(name, node, folder, place, problems) else { continue };
+        if let Kind::Kafka(topics) = &source.kind {
+            let read = sources.iter().filter_map(|other| if let Kind::Kafka(topics) = &other.kind { Some(topics) } else { None });
+            let read: Vec<&String> = read.flatten().collect();
+            let wrong = topics_wrong(topics, &read, kafka);
+            problems.extend(wrong.into_iter().map(|(what, hint)| Problem::error(place.clone(), what).hint(hint)));
+        }
         let other = sources.iter().find(|other| other.source.namespace == source.source.namespace);
         if let Some(other) = other.filter(|other| other.source.versions != source.source.versions) {
             let what = format!("`{name}` and `{}` share a namespace and order its versions differently", other.source.name);
@@ -293,10 +307,36 @@ fn sources(root: &Node, folder: &Path, problems: &mut Vec<Problem>) -> Vec<Sourc
     sources
 }
 
+/// What is wrong with the topics of one source. `read`: those of the sources before it.
+fn topics_wrong(topics: &[String], read: &[&String], kafka: Option<Option<&kafka::Settings>>) -> Vec<(String, &'static str)> {
+    let mut wrong = Vec::new();
+    if kafka == Some(None) {
+        let what = "a source of kind `kafka` needs the section `kafka` with its `bootstrap`".to_owned();
+        wrong.push((what, "for now landing has to lie on the brokers that the topics are on"));
+    }
+    for (number, topic) in topics.iter().enumerate() {
+        let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
+        if topic.is_empty() || topic.len() > 249 || topic == "." || topic == ".." || !topic.bytes().all(fits) {
+            wrong.push((
+                format!("`{topic}` cannot be the name of a topic"),
+                "use letters, digits, dots, dashes and underscores; at most 249",
+            ));
+        }
+        if topics[..number].contains(topic) || read.contains(&topic) {
+            wrong.push((format!("the topic `{topic}` is named twice"), "one source reads all of a topic: name it once"));
+        }
+        if kafka.flatten().is_some_and(|kafka| kafka.is_ours(topic)) {
+            wrong.push((format!("the topic `{topic}` is the bridge's own"), "name topics of the EHR or its interface engine"));
+        }
+    }
+    wrong
+}
+
 fn source(name: &str, node: &Node, folder: &Path, place: &Place, problems: &mut Vec<Problem>) -> Option<SourceConfig> {
     let kind = match node.text("kind")? {
         "push" => Kind::Push,
         "files" => Kind::Files(node.texts("files").iter().map(|file| folder.join(file)).collect()),
+        "kafka" => Kind::Kafka(node.texts("topics").to_vec()),
         _ => Kind::Watch {
             folder: node.text("folder").map_or_else(PathBuf::new, |path| folder.join(path)),
             any_ending: node.text("endings")? == "any",
@@ -307,10 +347,14 @@ fn source(name: &str, node: &Node, folder: &Path, place: &Place, problems: &mut 
     match &kind {
         Kind::Files(files) if files.is_empty() => wrong("a source of kind `files` needs `files`", "list the files"),
         Kind::Watch { folder, .. } if folder.as_os_str().is_empty() => wrong("a source of kind `watch` needs `folder`", "name the folder"),
+        Kind::Kafka(topics) if topics.is_empty() => wrong("a source of kind `kafka` needs `topics`", "list the topics"),
         _ => {}
     }
     if !matches!(kind, Kind::Files(_)) && node.get("files").is_some() {
         wrong("`files` stands without `kind: files`", "write `kind: files`, or leave `files` out");
+    }
+    if !matches!(kind, Kind::Kafka(_)) && node.get("topics").is_some() {
+        wrong("`topics` stands without `kind: kafka`", "write `kind: kafka`, or leave `topics` out");
     }
     if !matches!(kind, Kind::Watch { .. }) && node.get("folder").is_some() {
         wrong("`folder` stands without `kind: watch`", "write `kind: watch`, or leave `folder` out");
@@ -319,6 +363,10 @@ fn source(name: &str, node: &Node, folder: &Path, place: &Place, problems: &mut 
         (Some("start"), _) => Baseline::Start,
         (Some("complete-pass"), Kind::Push) => {
             wrong("nobody but the sender knows when a push is complete", "write `baseline: marked` and run `footbridge baseline`");
+            Baseline::Marked
+        }
+        (Some("complete-pass"), Kind::Kafka(_)) => {
+            wrong("nobody but who writes to a topic knows when it is complete", "write `baseline: marked` and run `footbridge baseline`");
             Baseline::Marked
         }
         (Some("complete-pass"), _) | (None, Kind::Files(_)) => Baseline::CompletePass,

@@ -99,7 +99,7 @@ fn all_problems_are_told_at_once_with_their_places() {
             "f.yaml:2:10  expected a whole number from 1 to 64",
             "f.yaml:3:11  unknown key `adress`\n  hint: did you mean `address`?",
             "f.yaml:3:29  expected a length of time of a second or more, as 10s, 15m, 12h, 3d or 2w",
-            "f.yaml:5:16  expected one of push, files, watch\n  hint: did you mean `push`?",
+            "f.yaml:5:16  expected one of push, files, watch, kafka\n  hint: did you mean `push`?",
             "f.yaml:6:3  `B` cannot be the name of a source\n  hint: use lower-case letters, digits and dashes, at most 63, and none of clock, owners, shard, preferences",
         ]
     );
@@ -124,6 +124,21 @@ fn what_is_wrong_alone_is_told_with_a_way_out() {
         ("sources: { a: { folder: x } }", "`folder` stands without `kind: watch`"),
         ("sources: { a: { baseline: complete-pass } }", "nobody but the sender knows when a push is complete"),
         ("sources: { a: {}, b: { versions: id } }", "`b` and `a` share a namespace and order its versions differently"),
+        ("sources: { a: { kind: kafka, topics: [t] } }", "a source of kind `kafka` needs the section `kafka` with its `bootstrap`"),
+        ("kafka: { bootstrap: b }\nsources: { a: { kind: kafka } }", "a source of kind `kafka` needs `topics`"),
+        ("sources: { a: { topics: [t] } }", "`topics` stands without `kind: kafka`"),
+        ("kafka: { bootstrap: b }\nsources: { a: { kind: kafka, topics: [t, t] } }", "the topic `t` is named twice"),
+        (
+            "kafka: { bootstrap: b }\nsources:\n  a: { kind: kafka, topics: [t] }\n  b: { kind: kafka, topics: [t] }",
+            "the topic `t` is named twice",
+        ),
+        ("kafka: { bootstrap: b, prefix: r. }\nsources: { a: { kind: kafka, topics: [r.landing] } }", "`r.landing` is the bridge's own"),
+        ("kafka: { bootstrap: b }\nsources: { a: { kind: kafka, topics: [audience.x] } }", "`audience.x` is the bridge's own"),
+        ("kafka: { bootstrap: b }\nsources: { a: { kind: kafka, topics: [^ehr] } }", "`^ehr` cannot be the name of a topic"),
+        (
+            "kafka: { bootstrap: b }\nsources: { a: { kind: kafka, topics: [t], baseline: complete-pass } }",
+            "nobody but who writes to a topic knows",
+        ),
         ("landing: { reserve: 5 }", "expected a size of a byte or more"),
     ] {
         let (config, problems) = told(text);
@@ -131,6 +146,14 @@ fn what_is_wrong_alone_is_told_with_a_way_out() {
         assert!(problems.len() == 1 && problems[0].contains(expected), "{text}: {problems:?}");
         assert!(!problems[0].contains("secret"), "{problems:?}");
     }
+}
+
+#[test]
+fn topics_of_others_are_a_source() {
+    let config = right("kafka: { bootstrap: b, prefix: r. }\nsources: { ehr: { kind: kafka, topics: [ehr.fhir, landing] } }");
+    let [ehr] = &config.sources[..] else { panic!("{:?}", config.sources) };
+    assert_eq!((&ehr.kind, ehr.baseline), (&Kind::Kafka(vec!["ehr.fhir".into(), "landing".into()]), Baseline::Marked));
+    assert_eq!(config.push.sources, Some(Vec::new()));
 }
 
 #[test]

@@ -62,8 +62,9 @@ pub fn read(document: Option<&Document>, keys: &'static [Key], at: &Place, env: 
                 None => Some(Value::Map(read(Some(value), inner, &place, env, problems))),
             },
             (Some((_, value)), Shape::Named(inner)) => Some(Value::Named(named(value, inner, env, problems))),
-            (Some((_, value)), Shape::Paths) => {
-                let items = value.list("a list of files", problems);
+            (Some((_, value)), Shape::Paths | Shape::Texts) => {
+                let what = if matches!(key.shape, Shape::Paths) { "a list of files" } else { "a list of texts" };
+                let items = value.list(what, problems);
                 Some(Value::Texts(items.iter().filter_map(|item| expanded(item, env, problems)).collect()))
             }
             (Some((_, value)), shape) => expanded(value, env, problems).and_then(|text| match parse(&text, shape) {
@@ -138,7 +139,7 @@ fn parse(text: &str, shape: &Shape) -> Result<Value, (String, Option<String>)> {
             let near = did_you_mean(text, names.iter().copied()).map(|near| format!("did you mean `{near}`?"));
             Err((format!("expected one of {}", names.join(", ")), near))
         }
-        Shape::Paths | Shape::Map(_) | Shape::NoneOr(_) | Shape::Named(_) => Err(expected("a map or a list".into())),
+        Shape::Paths | Shape::Texts | Shape::Map(_) | Shape::NoneOr(_) | Shape::Named(_) => Err(expected("a map or a list".into())),
     }
 }
 

@@ -8,6 +8,7 @@ mod cache;
 mod error;
 mod follower;
 mod held;
+mod inlet;
 mod lead;
 mod members;
 mod progress;
@@ -18,6 +19,7 @@ mod settings;
 mod topics;
 mod writer;
 
+pub use inlet::{Inlet, Taken};
 pub use session::Session;
 pub use settings::{OURS, Settings};
 

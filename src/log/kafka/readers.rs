@@ -131,6 +131,11 @@ impl Shared {
             definitions.insert(hash.to_vec(), Defined { next, content: content.map(Bytes::from) });
         }
     }
+
+    pub fn is_defined(&self, hash: &[u8]) -> bool {
+        let definitions = self.definitions.lock().unwrap_or_else(PoisonError::into_inner);
+        definitions.get(hash).is_some_and(|known| known.content.is_some())
+    }
 }
 
 /// `None`: the tombstone of a record that lost.

@@ -85,6 +85,13 @@ impl Settings {
         format!("{}{name}", self.prefix)
     }
 
+    /// Whether the bridge makes and writes a topic of this name itself.
+    pub fn is_ours(&self, topic: &str) -> bool {
+        use super::topics::{AUDIENCE, DEFINITIONS, DISCLOSURES, LANDING, OWNERS, QUARANTINE, STATE};
+        let fixed = [LANDING, OWNERS, STATE, DEFINITIONS, DISCLOSURES, QUARANTINE];
+        topic.strip_prefix(&self.prefix).is_some_and(|name| fixed.contains(&name) || name.starts_with(AUDIENCE))
+    }
+
     pub fn client(&self) -> ClientConfig {
         let mut config = ClientConfig::new();
         for (name, value) in &self.properties {
