@@ -155,6 +155,7 @@ impl Crowd {
 }
 
 #[test]
+#[ignore = "several instances are not promised yet (docs/kafka.md); `just torture-kafka ROUNDS` runs it"]
 fn three_on_kafka_lose_nothing_and_tell_nothing_twice() {
     let (rounds, seed) = (number("FOOTBRIDGE_ROUNDS").unwrap_or(ROUNDS), number("FOOTBRIDGE_SEED").unwrap_or(1));
     let now: Instant = jiff::Timestamp::now().into();
