@@ -13,6 +13,3 @@ pub mod log;
 pub mod observe;
 pub mod pipeline;
 pub mod source;
-
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
